@@ -1,0 +1,1 @@
+//! Docker's overlay2, as a nacre component

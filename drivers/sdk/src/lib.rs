@@ -1,0 +1,1 @@
+//! What a nacre component is written with

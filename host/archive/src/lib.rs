@@ -1,0 +1,1 @@
+//! Image archives and layer tars, read and written

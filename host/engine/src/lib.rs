@@ -1,0 +1,1 @@
+//! nacre's use cases: load an image, create, mount, diff, commit, remove

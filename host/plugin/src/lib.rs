@@ -1,0 +1,1 @@
+//! Components behind typed traits: limits, cache, state

@@ -1,0 +1,1 @@
+//! What nacre knows: content by digest, layers, images, containers, the journal

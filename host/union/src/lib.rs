@@ -1,0 +1,1 @@
+//! A stack of layers as one tree: search, differences
