@@ -1,1 +1,26 @@
-//! nacre's use cases: load an image, create, mount, diff, commit, remove
+//! nacre's use cases: load an image, create and run a container, mount, diff, commit, save, remove.
+//!
+//! [`Engine`] is the door. It holds the open store and, once one is needed, the storage driver, which is a
+//! component: every change to layers on disk is a [`plan`] that the driver made, that was checked against
+//! the driver's grants, journaled, run, and committed together with the records that name its outcome.
+//! A process may die at any point in between; the next [`Engine::open`] undoes or completes what it left.
+//!
+//! ```no_run
+//! use nacre_engine::{Config, CreateOptions, Engine, LoadSource, NoProgress};
+//! # fn main() -> Result<(), nacre_engine::Error> {
+//! let engine = Engine::open(Config::default())?;
+//! let loaded = engine.load(LoadSource::File("debian.tar".into()), &Default::default(), &NoProgress)?;
+//! let image = loaded[0].id.to_string();
+//! let container = engine.create(&CreateOptions { image, ..Default::default() })?;
+//! println!("{}", engine.mount(&container.id)?.display());
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod progress;
+mod types;
+
+pub use error::{Class, Error};
+pub use progress::{LayerStatus, NoProgress, Progress};
+pub use types::*;
