@@ -17,10 +17,12 @@
 //! # }
 //! ```
 
+mod api;
 mod error;
 mod progress;
 mod types;
 
+pub use api::*;
 pub use error::{Class, Error};
 pub use progress::{LayerStatus, NoProgress, Progress};
 pub use types::*;
