@@ -1,1 +1,3 @@
 //! Image archives and layer tars, read and written
+
+pub mod digest;
