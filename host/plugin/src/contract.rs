@@ -1,0 +1,168 @@
+//! The records of `wit/` as plain Rust types, under the names of the interfaces that define them, and the
+//! few facts about them that everybody needs.
+
+/// The words that every interface shares (`wit/types.wit`).
+pub mod types {
+    pub use crate::bindings::nacre::storage::types::{
+        DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,
+        OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts,
+    };
+}
+
+/// Plans and their steps (`wit/plan.wit`).
+pub mod plan {
+    pub use crate::bindings::nacre::storage::plan::{
+        CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
+        Rename, SetState, Step, Symlink, WriteFile,
+    };
+    pub use crate::bindings::nacre::storage::types::{Place, Root};
+}
+
+/// What a component says about itself (`wit/component.wit`).
+pub mod description {
+    pub use crate::bindings::exports::nacre::storage::component::{
+        Description, Grant, OptionSpec, OptionType, Role,
+    };
+}
+
+/// Requests to a storage driver, and its answers (`wit/storage-driver.wit`).
+pub mod storage {
+    pub use crate::bindings::exports::nacre::storage::storage_driver::{
+        Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
+        Suitability,
+    };
+}
+
+use std::fmt;
+
+use description::{Grant, Role};
+use plan::Step;
+use types::{OptionReason, Place, Refusal, Requirement, Root};
+
+impl Step {
+    /// The step's name in the contract, such as `make-dir`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::MakeDir(_) => "make-dir",
+            Step::EnsureDir(_) => "ensure-dir",
+            Step::WriteFile(_) => "write-file",
+            Step::Symlink(_) => "symlink",
+            Step::Rename(_) => "rename",
+            Step::CopyTree(_) => "copy-tree",
+            Step::RemoveTree(_) => "remove-tree",
+            Step::MountOverlay(_) => "mount-overlay",
+            Step::MountBind(_) => "mount-bind",
+            Step::MountTmpfs(_) => "mount-tmpfs",
+            Step::Unmount(_) => "unmount",
+            Step::SetState(_) => "set-state",
+            Step::RemoveState(_) => "remove-state",
+        }
+    }
+
+    /// The grants of which the component must hold one to ask for this step.
+    #[must_use]
+    pub fn needs_one_of(&self) -> &'static [Grant] {
+        match self {
+            Step::MakeDir(_)
+            | Step::EnsureDir(_)
+            | Step::WriteFile(_)
+            | Step::Symlink(_)
+            | Step::Rename(_)
+            | Step::CopyTree(_)
+            | Step::RemoveTree(_) => &[Grant::Tree],
+            Step::MountOverlay(_) => &[Grant::MountOverlay],
+            Step::MountBind(_) => &[Grant::MountBind],
+            Step::MountTmpfs(_) => &[Grant::MountTmpfs],
+            Step::Unmount(_) => &[Grant::MountOverlay, Grant::MountBind, Grant::MountTmpfs],
+            Step::SetState(_) | Step::RemoveState(_) => &[Grant::State],
+        }
+    }
+}
+
+impl Grant {
+    /// Its name in the contract, such as `mount-overlay`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Grant::Tree => "tree",
+            Grant::MountOverlay => "mount-overlay",
+            Grant::MountBind => "mount-bind",
+            Grant::MountTmpfs => "mount-tmpfs",
+            Grant::State => "state",
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Role::StorageDriver => "storage-driver",
+        })
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Root::Home => "home",
+            Root::Run => "run",
+        })
+    }
+}
+
+/// `home:l/ABC`; the root itself is `home:`.
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.root, self.path)
+    }
+}
+
+/// The clear words behind the name of a requirement.
+pub(crate) fn describe_requirement(requirement: Requirement) -> &'static str {
+    match requirement {
+        Requirement::Overlay => "this kernel has no usable overlayfs",
+        Requirement::DType => {
+            "the file system of the storage root gives no file types in directory entries (d_type)"
+        }
+        Requirement::TrustedXattrs => {
+            "trusted.* extended attributes cannot be set on the file system of the storage root"
+        }
+        Requirement::Privilege => "this process may not mount file systems; run it as root",
+        Requirement::Reflink => {
+            "the file system of the storage root cannot share data between files (reflink)"
+        }
+        Requirement::Quota => "the bytes of a layer cannot be limited on this file system",
+        Requirement::OtherFilesystem => "the file system of the storage root cannot hold writable layers",
+    }
+}
+
+/// A driver's "no" as a sentence for people, without the driver's name.
+pub(crate) fn describe_refusal(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Unsupported(requirement) => describe_requirement(*requirement).to_owned(),
+        Refusal::TooDeep(fault) => format!(
+            "a chain of {} layers is too long: it can mount at most {} here, the writable one included",
+            fault.depth, fault.limit
+        ),
+        Refusal::InvalidOption(fault) => {
+            let reason = match fault.reason {
+                OptionReason::Unknown => "is not an option of this component",
+                OptionReason::OutOfRange => "has a value outside of what it allows",
+                OptionReason::Unavailable => "cannot be used on this machine",
+                OptionReason::Conflict => "cannot be combined with another option that is set",
+            };
+            format!("the option `{}` {reason}", fault.name)
+        }
+        Refusal::BadLayerId(id) => format!("`{}` is not a layer id", id.escape_debug()),
+        Refusal::DamagedState(key) => {
+            format!("its saved state under the key `{}` cannot be understood", key.escape_debug())
+        }
+    }
+}
