@@ -1,0 +1,125 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a call of this room returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the kernel, or this room before it, refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// What was attempted, as a verb: `open`, `make directory`.
+        op: &'static str,
+        /// What it was attempted on.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A path, or a symbolic link on it, leads out of the directory that it must stay in.
+    #[error("{} leads out of its directory", path.display())]
+    Escape {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path has no last name that something could be made or removed under.
+    #[error("{} does not name an entry of a directory", path.display())]
+    NotAName {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something is mounted at or below a tree that was to be removed or copied.
+    #[error("{} holds a mount at {}", path.display(), mount.display())]
+    HoldsMount {
+        /// The tree.
+        path: PathBuf,
+        /// The mount, as far as it is known.
+        mount: PathBuf,
+    },
+    /// A mount cannot be ended because something uses it.
+    #[error("{} is in use", path.display())]
+    Busy {
+        /// Where it is mounted.
+        path: PathBuf,
+    },
+    /// A mount failed. Nothing was mounted.
+    #[error("mount {kind} on {}: {step}: {source}{}", target.display(), said(log))]
+    Mount {
+        /// The type of file system, or `bind`.
+        kind: &'static str,
+        /// Where it was to be mounted.
+        target: PathBuf,
+        /// The step that failed: the option or the system call.
+        step: String,
+        /// The kernel's own messages about it, such as
+        /// `overlay: upperdir is in-use by another mount`.
+        log: Vec<String>,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The layers of an overlay do not fit into the one page that `mount(2)` takes.
+    #[error("mount overlay on {}: {bytes} bytes of options, the most is {limit}", target.display())]
+    OptionsTooLong {
+        /// Where it was to be mounted.
+        target: PathBuf,
+        /// Bytes needed.
+        bytes: usize,
+        /// Bytes that go.
+        limit: usize,
+    },
+}
+
+fn said(log: &[String]) -> String {
+    if log.is_empty() { String::new() } else { format!(" ({})", log.join("; ")) }
+}
+
+impl Error {
+    pub(crate) fn io(op: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
+        Self::Io { op, path: path.as_ref().to_owned(), source: source.into() }
+    }
+
+    /// The kernel's error, where there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } | Self::Mount { source, .. } => Some(source.kind()),
+            Self::Busy { .. } => Some(io::ErrorKind::ResourceBusy),
+            _ => None,
+        }
+    }
+
+    /// The `errno` behind this error, where there is one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Io { source, .. } | Self::Mount { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
+    /// The named thing, or a directory on its path, does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.io_kind() == Some(io::ErrorKind::NotFound)
+    }
+
+    /// The thing to be made exists already.
+    pub fn already_exists(&self) -> bool {
+        self.io_kind() == Some(io::ErrorKind::AlreadyExists)
+    }
+
+    /// The file system is full, or a quota on it is used up.
+    pub fn is_full(&self) -> bool {
+        matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
+    }
+}
+
+/// Adds the operation and the path to what a system call returns.
+pub(crate) trait Context<T> {
+    fn on(self, op: &'static str, path: impl AsRef<Path>) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
+    fn on(self, op: &'static str, path: impl AsRef<Path>) -> Result<T> {
+        self.map_err(|e| Error::io(op, path, e))
+    }
+}
