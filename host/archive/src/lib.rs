@@ -1,3 +1,4 @@
 //! Image archives and layer tars, read and written
 
 pub mod digest;
+pub mod reference;
