@@ -54,7 +54,8 @@ pub enum Error {
         /// The step that failed: the option or the system call.
         step: String,
         /// The kernel's own messages about it, such as
-        /// `overlay: upperdir is in-use by another mount`.
+        /// `overlay: too many lower directories, limit is 500`. Empty for failures that the kernel tells
+        /// its log alone (dmesg).
         log: Vec<String>,
         /// What the kernel said.
         source: io::Error,
@@ -72,7 +73,11 @@ pub enum Error {
 }
 
 fn said(log: &[String]) -> String {
-    if log.is_empty() { String::new() } else { format!(" ({})", log.join("; ")) }
+    if log.is_empty() {
+        " (the kernel's log may tell more: dmesg)".into()
+    } else {
+        format!(" ({})", log.join("; "))
+    }
 }
 
 impl Error {

@@ -74,6 +74,13 @@ impl FileLock {
     }
 }
 
+/// Unlocked rather than closed alone: a child that is being started shares the descriptor for a moment.
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.fd, FlockOperation::Unlock);
+    }
+}
+
 impl std::os::fd::AsFd for FileLock {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.fd.as_fd()

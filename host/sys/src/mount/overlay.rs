@@ -1,7 +1,9 @@
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, MountAttrFlags, MountFlags, UnmountFlags, fsopen};
 use rustix::mount::{fsconfig_set_fd, fsconfig_set_string};
@@ -124,7 +126,7 @@ impl OverlayMount {
         context.set("source", "overlay")?;
         let layer = |key: &str, dir: &Dir| match method {
             Method::Descriptors => fsconfig_set_fd(&context.fd, key, dir),
-            _ => fsconfig_set_string(&context.fd, key, proc_path(std::os::fd::AsFd::as_fd(dir))),
+            _ => fsconfig_set_string(&context.fd, key, proc_path(dir.as_fd())),
         };
         let layer = |key: &str, dir: &Dir| {
             layer(key, dir).map_err(|e| context.failed(&format!("{key}={}", dir.path().display()), e))
@@ -157,10 +159,11 @@ impl OverlayMount {
             return Err(Error::OptionsTooLong { target, bytes: options.len(), limit });
         }
         let failed = |step: &str, e: Errno| failure("overlay", target, step, Vec::new(), e);
-        let options = std::ffi::CString::new(options).map_err(|_| failed("options", Errno::INVAL))?;
-        let at = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(target)).to_string();
+        let options = CString::new(options).map_err(|_| failed("options", Errno::INVAL))?;
+        let number = target.as_fd().as_raw_fd().to_string();
+        let real = target.real_path()?;
         let mounted = std::thread::scope(|scope| {
-            let work = || mount_in_own_directory(Path::new(&at), &options);
+            let work = || mount_in_own_directory(&number, &real, &options);
             std::thread::Builder::new().spawn_scoped(scope, work).map(std::thread::ScopedJoinHandle::join)
         });
         match mounted {
@@ -171,7 +174,7 @@ impl OverlayMount {
     }
 
     fn option_string(&self) -> String {
-        let number = |dir: &Dir| std::os::fd::AsFd::as_fd(dir).as_raw_fd().to_string();
+        let number = |dir: &Dir| dir.as_fd().as_raw_fd().to_string();
         let lowers: Vec<_> = self.lowers.iter().map(number).collect();
         let mut options = vec![format!("lowerdir={}", lowers.join(":"))];
         if let Some((upper, work)) = &self.upper {
@@ -184,20 +187,16 @@ impl OverlayMount {
     }
 }
 
-fn mount_in_own_directory(target: &Path, options: &std::ffi::CStr) -> Result<(), (&'static str, Errno)> {
+/// A descriptor stands for what is below the new mount, so the mount itself is found by its path.
+fn mount_in_own_directory(target: &str, real: &Path, options: &CStr) -> Result<(), (&'static str, Errno)> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)
         .map_err(|e| ("unshare", Errno::from_raw_os_error(e as i32)))?;
     rustix::process::chdir("/proc/self/fd").map_err(|e| ("chdir", e))?;
     rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(options))
         .map_err(|e| ("mount", e))?;
-    // The target's descriptor is of what is below the new mount.
-    let above = mounted_on(target).and_then(|mount| make_private(std::os::fd::AsFd::as_fd(&mount)));
-    above.map_err(|e| {
-        let _ = rustix::mount::unmount(target, UnmountFlags::DETACH);
+    let mount = rustix::fs::open(real, DIRECTORY, Mode::empty());
+    mount.and_then(|mount| make_private(mount.as_fd())).map_err(|e| {
+        let _ = rustix::mount::unmount(real, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
         ("mount_setattr", e)
     })
-}
-
-fn mounted_on(target: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(target, DIRECTORY, rustix::fs::Mode::empty())
 }
