@@ -1,0 +1,343 @@
+//! Containers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use nacre_archive::digest::{ChainId, ImageId};
+use nacre_sys::proc::Identity;
+use rusqlite::{OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use crate::row::{Micros, Text, maybe_text, maybe_time, text, time};
+use crate::{ContainerId, Error, Kind, LayerId, Result, Tx, View};
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// Never started.
+    Created,
+    /// Its process was started, and nobody has seen its end.
+    Running,
+    /// Its process ended.
+    Exited,
+    /// Its removal failed half-way: it can only be removed again.
+    Dead,
+}
+
+/// No state has this name.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0:?} is not a container's state: created, running, exited or dead")]
+pub struct UnknownState(String);
+
+impl fmt::Display for ContainerState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+impl FromStr for ContainerState {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Ok(match text {
+            "created" => Self::Created,
+            "running" => Self::Running,
+            "exited" => Self::Exited,
+            "dead" => Self::Dead,
+            other => return Err(UnknownState(other.to_owned())),
+        })
+    }
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its ID.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// The image that it stands on.
+    pub image: Option<ImageId>,
+    /// The image as the user named it.
+    pub image_ref: String,
+    /// The driver that holds its layer.
+    pub driver: String,
+    /// Its writable layer's name in the driver's home.
+    pub dir: LayerId,
+    /// The layer below its own.
+    pub parent: Option<ChainId>,
+    /// What the engine keeps of it, as JSON.
+    pub config: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Where it is in its life. A running one may have lost its process: look at `process`.
+    pub state: ContainerState,
+    /// Its process, while it runs.
+    pub process: Option<Identity>,
+    /// When it was started last.
+    pub started: Option<Timestamp>,
+    /// When its process ended last.
+    pub finished: Option<Timestamp>,
+    /// How its process ended.
+    pub exit_code: Option<i32>,
+    /// What went wrong with it.
+    pub error: Option<String>,
+    /// Whether its tree is mounted, for whomever.
+    pub mounted: bool,
+}
+
+/// A container to be recorded; it begins as [`ContainerState::Created`].
+#[derive(Debug, Clone)]
+pub struct NewContainer {
+    /// Its ID.
+    pub id: ContainerId,
+    /// Its name; none draws one.
+    pub name: Option<String>,
+    /// The image that it stands on.
+    pub image: Option<ImageId>,
+    /// The image as the user named it.
+    pub image_ref: String,
+    /// The driver that holds its layer.
+    pub driver: String,
+    /// Its writable layer's name in the driver's home.
+    pub dir: LayerId,
+    /// The layer below its own; none for a container on nothing.
+    pub parent: Option<ChainId>,
+    /// What the engine keeps of it.
+    pub config: serde_json::Value,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+const CONTAINERS: &str =
+    "SELECT c.*, EXISTS (SELECT 1 FROM mounts WHERE dir = c.dir) AS mounted FROM containers c";
+
+fn container(row: &Row<'_>) -> rusqlite::Result<Container> {
+    let process = match (row.get("pid")?, row.get("pid_start")?, row.get("pid_boot")?) {
+        (Some(pid), Some(start), Some(boot)) => Some(Identity { pid, start, boot }),
+        _ => None,
+    };
+    Ok(Container {
+        id: text(row, "id")?,
+        name: row.get("name")?,
+        image: maybe_text(row, "image")?,
+        image_ref: row.get("image_ref")?,
+        driver: row.get("driver")?,
+        dir: text(row, "dir")?,
+        parent: maybe_text(row, "parent_chain")?,
+        config: row.get("config")?,
+        created: time(row, "created")?,
+        state: text(row, "state")?,
+        process,
+        started: maybe_time(row, "started")?,
+        finished: maybe_time(row, "finished")?,
+        exit_code: row.get("exit_code")?,
+        error: row.get("error")?,
+        mounted: row.get("mounted")?,
+    })
+}
+
+impl View<'_> {
+    /// A container by its ID.
+    pub fn container(&self, id: &ContainerId) -> Result<Option<Container>> {
+        let mut query = self.db.prepare_cached(&format!("{CONTAINERS} WHERE c.id = ?1"))?;
+        Ok(query.query_row([id.as_str()], container).optional()?)
+    }
+
+    /// The containers, the newest first: all, or those that run.
+    pub fn containers(&self, all: bool) -> Result<Vec<Container>> {
+        let mut query = self.db.prepare_cached(&format!(
+            "{CONTAINERS} WHERE ?1 OR c.state = 'running' ORDER BY c.created DESC, c.id"
+        ))?;
+        Ok(query.query_map([all], container)?.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A container by its ID, its name, or the beginning of its ID, in this order.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`].
+    pub fn find_container(&self, name: &str) -> Result<Container> {
+        let mut exact = self.db.prepare_cached(&format!(
+            "{CONTAINERS} WHERE c.id = ?1 OR c.name = ?1 ORDER BY c.id = ?1 DESC LIMIT 1"
+        ))?;
+        if let Some(found) = exact.query_row([name], container).optional()? {
+            return Ok(found);
+        }
+        let none = || Error::NotFound { kind: Kind::Container, name: name.to_owned() };
+        if name.is_empty() || !crate::id::is_lower_hex(name) {
+            return Err(none());
+        }
+        let mut query = self.db.prepare_cached(&format!(
+            "{CONTAINERS} WHERE c.id BETWEEN ?1 AND ?1 || 'g' ORDER BY c.id LIMIT 8"
+        ))?;
+        let mut found: Vec<Container> =
+            query.query_map([name], container)?.collect::<rusqlite::Result<_>>()?;
+        match found.len() {
+            0 => Err(none()),
+            1 => Ok(found.swap_remove(0)),
+            _ => Err(Error::Ambiguous {
+                kind: Kind::Container,
+                name: name.to_owned(),
+                candidates: found.into_iter().map(|container| container.id.into()).collect(),
+            }),
+        }
+    }
+
+    /// The container whose writable layer this is.
+    pub fn container_of_layer(&self, dir: &LayerId) -> Result<Option<Container>> {
+        let mut query = self.db.prepare_cached(&format!("{CONTAINERS} WHERE c.dir = ?1"))?;
+        Ok(query.query_row([dir.as_str()], container).optional()?)
+    }
+}
+
+impl Tx<'_> {
+    /// Record a container whose layer is made; returns it with its name.
+    ///
+    /// # Errors
+    /// [`Error::NameInUse`], [`Error::InvalidName`]; [`Error::NotFound`] names the image that went away,
+    /// [`Error::LayerMissing`] the layer.
+    pub fn add_container(&self, new: &NewContainer) -> Result<Container> {
+        if let Some(parent) = &new.parent {
+            self.require_layer(&new.driver, parent)?;
+        }
+        if let Some(image) = new.image {
+            self.image(&image)?
+                .ok_or_else(|| Error::NotFound { kind: Kind::Image, name: new.image_ref.clone() })?;
+        }
+        let name = match &new.name {
+            Some(name) => name.clone(),
+            None => self.free_name()?,
+        };
+        self.require_free_name(&name)?;
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO containers (id, name, image, image_ref, driver, dir, parent_chain, config, created, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'created')",
+        )?;
+        insert.execute(params![
+            new.id.as_str(),
+            name,
+            new.image.map(Text),
+            new.image_ref,
+            new.driver,
+            new.dir.as_str(),
+            new.parent.map(Text),
+            serde_json::to_string(&new.config)?,
+            Micros(new.created),
+        ])?;
+        self.require_container(&new.id)
+    }
+
+    /// Give a container another name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NameInUse`], [`Error::InvalidName`].
+    pub fn rename_container(&self, id: &ContainerId, name: &str) -> Result<()> {
+        self.require_container(id)?;
+        self.require_free_name(name)?;
+        self.db.execute("UPDATE containers SET name = ?2 WHERE id = ?1", params![id.as_str(), name])?;
+        Ok(())
+    }
+
+    /// The container's process was started.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Running`] where somebody else started it.
+    pub fn container_started(&self, id: &ContainerId, process: &Identity, at: Timestamp) -> Result<()> {
+        if self.require_container(id)?.state == ContainerState::Running {
+            return Err(Error::Running { container: id.clone() });
+        }
+        self.db.execute(
+            "UPDATE containers SET state = 'running', pid = ?2, pid_start = ?3, pid_boot = ?4, started = ?5,
+                 finished = NULL, exit_code = NULL, error = NULL WHERE id = ?1",
+            params![id.as_str(), process.pid, process.start, process.boot, Micros(at)],
+        )?;
+        Ok(())
+    }
+
+    /// The container's process ended, or never came to be; `error` says why. One that was recorded as
+    /// ended, or removed, stays as it is: the answer is whether anything changed.
+    pub fn container_exited(
+        &self,
+        id: &ContainerId,
+        exit_code: i32,
+        error: Option<&str>,
+        at: Timestamp,
+    ) -> Result<bool> {
+        let changed = self.db.execute(
+            "UPDATE containers SET state = 'exited', pid = NULL, pid_start = NULL, pid_boot = NULL,
+                 finished = ?4, exit_code = ?2, error = ?3 WHERE id = ?1 AND state IN ('created', 'running')",
+            params![id.as_str(), exit_code, error, Micros(at)],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// The container's removal failed half-way.
+    pub fn container_dead(&self, id: &ContainerId, error: &str) -> Result<()> {
+        self.db.execute(
+            "UPDATE containers SET state = 'dead', pid = NULL, pid_start = NULL, pid_boot = NULL, error = ?2
+             WHERE id = ?1",
+            params![id.as_str(), error],
+        )?;
+        Ok(())
+    }
+
+    /// Replace what the engine keeps of a container.
+    pub fn set_container_config(&self, id: &ContainerId, config: &serde_json::Value) -> Result<()> {
+        self.require_container(id)?;
+        let config = serde_json::to_string(config)?;
+        self.db.execute("UPDATE containers SET config = ?2 WHERE id = ?1", params![id.as_str(), config])?;
+        Ok(())
+    }
+
+    /// Forget a container.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Running`], [`Error::Mounted`].
+    pub fn remove_container(&self, id: &ContainerId) -> Result<Container> {
+        let gone = self.require_container(id)?;
+        if gone.state == ContainerState::Running {
+            return Err(Error::Running { container: id.clone() });
+        }
+        self.require_unmounted(&gone.dir)?;
+        self.db.execute("DELETE FROM containers WHERE id = ?1", [id.as_str()])?;
+        Ok(gone)
+    }
+
+    fn require_container(&self, id: &ContainerId) -> Result<Container> {
+        self.container(id)?.ok_or_else(|| Error::NotFound { kind: Kind::Container, name: id.to_string() })
+    }
+
+    fn require_free_name(&self, name: &str) -> Result<()> {
+        if !crate::names::is_valid(name) {
+            return Err(Error::InvalidName { name: name.to_owned() });
+        }
+        match self.named(name)? {
+            Some(by) => Err(Error::NameInUse { name: name.to_owned(), by }),
+            None => Ok(()),
+        }
+    }
+
+    /// Random names are few: after some tries, one gets a number.
+    fn free_name(&self) -> Result<String> {
+        let mut tries = 0;
+        loop {
+            let name = crate::names::random(tries)?;
+            if self.named(&name)?.is_none() {
+                return Ok(name);
+            }
+            tries += 1;
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<Option<ContainerId>> {
+        let mut query = self.db.prepare_cached("SELECT id FROM containers WHERE name = ?1")?;
+        Ok(query.query_row([name], |row| text(row, "id")).optional()?)
+    }
+}
