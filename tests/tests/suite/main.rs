@@ -1,0 +1,4 @@
+//! The suites. One binary, so that it is linked once; a topic is a module.
+#![allow(missing_docs, reason = "the names of tests say what they show")]
+
+mod harness;
