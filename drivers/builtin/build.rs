@@ -1,0 +1,5 @@
+//! Builds the components that ship inside nacre.
+
+fn main() -> std::process::ExitCode {
+    nacre_guest_build::guests(&["../overlay2"])
+}
