@@ -1,4 +1,6 @@
 //! Image archives and layer tars, read and written
 
 pub mod digest;
+pub mod image;
+pub mod layer;
 pub mod reference;
