@@ -1,5 +1,7 @@
 //! Copies of trees.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! What is said about this machine holds when it is tried.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::time::Instant;

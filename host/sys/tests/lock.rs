@@ -1,5 +1,7 @@
 //! Locks between values, threads and processes.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,7 @@
 //! Mounts of every kind, and what is left when they fail.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::os::unix::fs::symlink;

@@ -1,1 +1,52 @@
-//! A stack of layers as one tree: search, differences
+//! A stack of layers as one tree, in process and without a mount: search, listing, differences.
+//!
+//! # Contract
+//!
+//! - What is found here is what the kernel's overlayfs shows for the same layers
+//!   (Documentation/filesystems/overlayfs.rst), with whiteouts of overlayfs or of aufs (OCI image
+//!   specification, layer.md, "Whiteouts"). Not read: `redirect` and `metacopy`, which nacre's own mounts
+//!   leave off.
+//! - Layers are only read. A symbolic link in a layer leads nowhere but into the stack, and only where that
+//!   is asked for ([`Stack::lookup_following`]).
+//! - Names are bytes. Paths are taken with or without a leading `/`, and given without one, except those of
+//!   [`Change`]s, which are as Docker prints them.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use nacre_sys::Dir;
+//! use nacre_union::{Layer, Stack, Whiteouts, changes};
+//!
+//! # fn main() -> nacre_union::Result<()> {
+//! let image = Stack::new([Layer::new(Dir::open("b/diff")?, Whiteouts::Overlay)]);
+//! if let Some(node) = image.lookup("/etc/passwd")? {
+//!     println!("layer {} answers with {} bytes", node.layer, node.metadata.size);
+//! }
+//! let upper = Layer::new(Dir::open("c/diff")?, Whiteouts::Overlay);
+//! for change in changes(&upper, &image, &["/etc/hosts"])? {
+//!     println!("{} {}", change.kind.letter(), change.path.display());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod change;
+mod compare;
+mod error;
+mod layer;
+mod node;
+mod stack;
+mod trail;
+mod upper;
+mod walk;
+
+pub use change::{Change, ChangeKind};
+pub use compare::compare;
+pub use error::{Error, Result};
+pub use layer::{Layer, Whiteouts};
+pub use node::{Metadata, Node};
+pub use rustix::fs::FileType;
+pub use stack::{MergedEntry, Stack};
+pub use trail::{FirstWrite, Found, Step, Trail};
+pub use upper::changes;
+pub use walk::{Walk, WalkEntry};

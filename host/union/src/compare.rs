@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use crate::change::{Change, ChangeKind, Difference, Inside, Report};
+use crate::error::{Context, Result};
+use crate::node::{Metadata, Node};
+use crate::stack::{Child, Merged, Stack};
+
+/// The differences between two trees, sorted by path, in the manner of [`crate::changes`].
+///
+/// Files differ when their type, mode, owner, size, time of modification, device number, link target or
+/// extended attributes do. Where size and time are equal but the time is one of whole seconds, as a program
+/// or an archive sets it, their content is compared.
+pub fn compare(old: &Stack, new: &Stack, placeholders: &[impl AsRef<Path>]) -> Result<Vec<Change>> {
+    let mut report = Report::new(placeholders);
+    let merged = |stack: &Stack| Ok::<_, crate::Error>(stack.root()?.and_then(|root| root.merged));
+    let mut stack = vec![level(PathBuf::new(), merged(old)?, merged(new)?, Difference::None)?];
+    while let Some(level) = stack.last_mut() {
+        if let Some((name, sides)) = level.left.next() {
+            let next = entry(&mut report, level, name, sides)?;
+            stack.extend(next);
+        } else if let Some(done) = stack.pop()
+            && let Some(parent) = stack.last_mut()
+        {
+            report.leave(&done.path, done.how, done.inside, &mut parent.inside);
+        }
+    }
+    Ok(report.finish())
+}
+
+/// The layers from which a name is, in the old tree and in the new one.
+type Sides = (Option<usize>, Option<usize>);
+
+/// A directory of the new tree.
+struct Level {
+    path: PathBuf,
+    old: Option<Merged>,
+    new: Option<Merged>,
+    how: Difference,
+    inside: Inside,
+    left: std::collections::btree_map::IntoIter<OsString, Sides>,
+}
+
+fn level(path: PathBuf, old: Option<Merged>, new: Option<Merged>, how: Difference) -> Result<Level> {
+    let mut names: BTreeMap<OsString, Sides> = BTreeMap::new();
+    for entry in old.as_ref().map(Merged::entries).transpose()?.unwrap_or_default() {
+        names.entry(entry.name).or_default().0 = Some(entry.layer);
+    }
+    for entry in new.as_ref().map(Merged::entries).transpose()?.unwrap_or_default() {
+        names.entry(entry.name).or_default().1 = Some(entry.layer);
+    }
+    Ok(Level { path, old, new, how, inside: Inside::default(), left: names.into_iter() })
+}
+
+/// Compare one entry; a directory is returned for its entries to be compared.
+fn entry(report: &mut Report, level: &mut Level, name: OsString, sides: Sides) -> Result<Option<Level>> {
+    let path = level.path.join(&name);
+    let child = |tree: &Option<Merged>, layer: Option<usize>| match (tree, layer) {
+        (Some(tree), Some(layer)) => tree.child_from(layer, &name),
+        _ => Ok(None),
+    };
+    let inside = &mut level.inside;
+    let (how, was, is) = match (child(&level.old, sides.0)?, child(&level.new, sides.1)?) {
+        (None, None) => return Ok(None),
+        (Some(was), None) => {
+            report.note(&path, ChangeKind::Deleted, was.node.metadata.is_dir(), inside);
+            return Ok(None);
+        }
+        (None, Some(is)) => (Difference::Added, None, is),
+        (Some(was), Some(is)) => (difference(&was, &is)?, Some(was), is),
+    };
+    match (is.merged, how) {
+        (Some(new), how) => level_below(path, was, new, how).map(Some),
+        (None, Difference::Added) => {
+            report.note_new_file(&path, &is.node, inside);
+            Ok(None)
+        }
+        (None, Difference::None) => Ok(None),
+        (None, _) => {
+            report.note(&path, ChangeKind::Modified, false, inside);
+            Ok(None)
+        }
+    }
+}
+
+fn level_below(path: PathBuf, was: Option<Child>, new: Merged, how: Difference) -> Result<Level> {
+    level(path, was.and_then(|was| was.merged), Some(new), how)
+}
+
+fn difference(was: &Child, is: &Child) -> Result<Difference> {
+    match (&was.merged, &is.merged) {
+        (Some(_), Some(_)) => Difference::of(&was.node, &is.node),
+        (None, None) if !files_differ(&was.node, &is.node)? => Ok(Difference::None),
+        _ => Ok(Difference::Other),
+    }
+}
+
+fn files_differ(old: &Node, new: &Node) -> Result<bool> {
+    let (was, is) = (&old.metadata, &new.metadata);
+    if was.inode == is.inode {
+        return Ok(false);
+    }
+    let plain = |m: &Metadata| (m.kind, m.mode, m.uid, m.gid, m.rdev, m.size, m.mtime);
+    if plain(was) != plain(is) || old.xattrs()? != new.xattrs()? {
+        return Ok(true);
+    }
+    match was.kind {
+        FileType::Symlink => Ok(old.read_link()? != new.read_link()?),
+        FileType::RegularFile if was.mtime.1 == 0 => contents_differ(old, new),
+        _ => Ok(false),
+    }
+}
+
+fn contents_differ(old: &Node, new: &Node) -> Result<bool> {
+    let (mut a, mut b) = (std::fs::File::from(old.open()?), std::fs::File::from(new.open()?));
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    loop {
+        for (file, buffer, node) in [(&mut a, &mut left, old), (&mut b, &mut right, new)] {
+            buffer.clear();
+            file.by_ref().take(128 * 1024).read_to_end(buffer).on("read", node.parent.path(), &node.name)?;
+        }
+        if left != right || left.is_empty() {
+            return Ok(left != right);
+        }
+    }
+}
