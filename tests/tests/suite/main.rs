@@ -1,4 +1,13 @@
 //! The suites. One binary, so that it is linked once; a topic is a module.
 #![allow(missing_docs, reason = "the names of tests say what they show")]
 
+mod cli;
+mod concurrency;
+mod crash;
+mod docs;
+mod explain;
+mod fidelity;
 mod harness;
+mod hostile_archives;
+mod interchange;
+mod main_job;

@@ -1,0 +1,154 @@
+//! The command line as programs see it.
+
+use std::process::{Command, Stdio};
+
+use nacre_tests::{Nacre, Outcome, fixture, scratch, shell};
+
+fn with_busybox() -> (Nacre, &'static str) {
+    let (nacre, image) = (Nacre::new(), fixture::busybox());
+    nacre.load(&image.docker());
+    (nacre, image.reference)
+}
+
+#[test]
+fn every_listing_is_json_and_takes_a_template() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "--name", "box", image, "touch", "/new"]);
+    let listings: [(&[&str], &str); 10] = [
+        (&["images"], "{{.Repository}}:{{.Tag}}"),
+        (&["ps", "-a"], "{{.Names}}"),
+        (&["history", image], "{{.CreatedBy}}"),
+        (&["diff", "box"], "{{.Type}} {{.Path}}"),
+        (&["layer", "ls"], "{{.DiffID}}"),
+        (&["system", "df"], "{{.Type}}"),
+        (&["driver", "ls"], "{{.Name}}"),
+        (&["image", "ls"], "{{.ID}}"),
+        (&["container", "ls", "-a"], "{{.ID}}"),
+        (&["info"], "{{json .}}"),
+    ];
+    for (listing, template) in listings {
+        let rows = nacre.rows(listing);
+        assert!(!rows.is_empty() && rows.iter().all(serde_json::Value::is_object), "{listing:?}: {rows:?}");
+        let lines = nacre.ok([listing, &["--format", template]].concat());
+        assert_eq!(lines.lines().count(), rows.len(), "{listing:?} {template}: {lines}");
+        assert!(!lines.contains("{{") && !lines.contains("<no value>"), "{lines}");
+    }
+    let table = nacre.ok(["images", "--format", "table {{.Repository}}\t{{.Size}}"]);
+    assert!(table.starts_with("REPOSITORY"), "{table}");
+    assert_eq!(nacre.ok(["inspect", "-f", "{{.Name}}", "box"]).trim().trim_start_matches('/'), "box");
+    nacre.run(["images", "--format", "{{.NoSuchField}}"]).failed();
+    nacre.run(["images", "--format", "{{.Unclosed"]).failed_with(2);
+    nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn exit_codes_say_what_failed() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "box", image]);
+    let dir = scratch();
+    let garbage = dir.path().join("garbage");
+    std::fs::write(&garbage, "garbage").unwrap();
+    let garbage = garbage.to_str().unwrap();
+    let cases: [(&[&str], i32); 12] = [
+        (&["no-such-command"], 2),
+        (&["images", "--no-such-option"], 2),
+        (&["run"], 2),
+        (&["create", "no/such:image"], 3),
+        (&["rm", "no-such"], 3),
+        (&["inspect", "no-such"], 3),
+        (&["load", "-i", "/no/such/file"], 3),
+        (&["why", "box", "/no/such/path"], 3),
+        (&["create", "--name", "box", image], 4),
+        (&["rmi", image], 4),
+        (&["load", "-i", garbage], 5),
+        (&["--driver", "no-such-driver", "create", image], 3),
+    ];
+    for (args, code) in cases {
+        nacre.run(args).failed_with(code);
+    }
+    // What cannot be removed does not keep the others from being removed.
+    nacre.run(["rm", "no-such", "box"]).failed_with(3);
+    assert_eq!(nacre.rows(["ps", "-a"]).len(), 0);
+}
+
+#[test]
+fn data_goes_to_standard_output_and_all_else_to_standard_error() {
+    let (nacre, image) = (Nacre::new(), fixture::busybox());
+    let out = nacre.run(["load", "-i", image.docker().to_str().unwrap()]);
+    assert_eq!(out.text(), format!("Loaded image: {}\n", image.reference));
+    let out = nacre.run(["inspect", "no-such"]);
+    assert!(!out.stderr.is_empty() && !out.text().contains("no-such"), "{out}");
+    let saved = nacre.run(["save", image.reference]);
+    assert_eq!(saved.stdout.len() % 512, 0, "a tar and nothing else");
+    let quiet = nacre.run(["load", "-q", "-i", image.oci().to_str().unwrap()]);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn colours_are_for_terminals_and_no_color_forbids_them() {
+    let (nacre, _) = with_busybox();
+    for args in [&["images"][..], &["--help"], &["inspect", "no-such"], &["no-such"]] {
+        let out = nacre.run(args);
+        assert!(!out.text().contains('\u{1b}') && !out.stderr.contains('\u{1b}'), "{out}");
+    }
+    let Some(script) = nacre_tests::program("script") else {
+        return nacre_tests::skip("script(1) is not installed");
+    };
+    let line = format!("{} inspect no-such", Nacre::binary().display());
+    let on_a_terminal = |no_color: Option<&str>| {
+        let mut command = Command::new(&script);
+        command.args(["-qec", &line, "/dev/null"]).env("NACRE_ROOT", nacre.root()).env_remove("NO_COLOR");
+        command.envs(no_color.map(|value| ("NO_COLOR", value))).env("TERM", "xterm-256color");
+        Outcome::of(&mut command).text()
+    };
+    assert!(on_a_terminal(None).contains("\u{1b}["), "coloured on a terminal");
+    assert!(!on_a_terminal(Some("1")).contains("\u{1b}["), "NO_COLOR");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let (nacre, _) = with_busybox();
+    for args in
+        [&["images"][..], &["save", "example/busybox:1"], &["--help"], &["man"], &["completion", "bash"]]
+    {
+        let mut child = nacre
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let out = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let nacre = Nacre::new();
+    let dir = scratch();
+    for name in ["bash", "zsh", "fish"] {
+        assert!(nacre.ok(["completion", name]).contains("nacre"), "{name}");
+    }
+    let file = dir.path().join("completion");
+    std::fs::write(&file, nacre.ok(["completion", "bash"])).unwrap();
+    shell(&format!("bash -n {}", file.display()));
+    nacre.ok(["man", dir.path().join("man").to_str().unwrap()]);
+    for page in ["nacre.1", "nacre-run.1", "nacre-layer-tree.1"] {
+        assert!(dir.path().join("man").join(page).is_file(), "{page}");
+    }
+    assert!(nacre.ok(["--version"]).starts_with("nacre "));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let nacre = Nacre::new();
+    let commands = "run create start stop kill exec ps logs rm mount umount diff commit cp export load save import \
+                    images tag history rmi inspect why info";
+    for command in commands.split_whitespace() {
+        let help = nacre.ok([command, "--help"]);
+        assert!(help.contains("Examples:"), "{command}: {help}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Many processes work on one root at once.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nacre_tests::craft::{Image, Packing, Tar};
+use nacre_tests::{Nacre, mounts_below, scratch};
+
+const WORKERS: usize = 16;
+
+/// Images that share layers: each stands on some of those before it.
+fn images() -> Vec<Image> {
+    let layer = |name: &str| {
+        (0..120)
+            .fold(Tar::new().dir(name), |tar, i| tar.file(format!("{name}/{i}"), name.as_bytes()))
+            .finish()
+    };
+    let base = Image::new("shared:base").layer(layer("a")).layer(layer("b"));
+    let named = |name: &str, image: &Image| Image { reference: format!("shared:{name}"), ..image.clone() };
+    let middle = named("middle", &base.clone().layer(layer("c")));
+    let top = named("top", &middle.clone().layer(layer("d")).layer(layer("e")));
+    let other = named("other", &base.clone().layer(layer("f")));
+    vec![base, middle, top, other]
+}
+
+#[test]
+fn sixteen_processes_load_create_mount_and_remove_without_an_error_or_a_leak() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let mut archives = Vec::new();
+    for (image, packing) in images().iter().zip([Packing::Plain, Packing::Gzip, Packing::Zstd, Packing::Gzip])
+    {
+        let path = dir.path().join(format!("{}.tar", archives.len()));
+        std::fs::write(&path, image.oci_layout(packing).tar()).unwrap();
+        archives.push((path, image.reference.clone()));
+    }
+
+    // All at once on a root that does not exist yet.
+    thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            let (nacre, archives) = (&nacre, &archives);
+            scope.spawn(move || nacre.load(&archives[worker % archives.len()].0));
+        }
+    });
+    assert_eq!(nacre.rows(["layer", "ls"]).len(), 6, "six different layers in four images");
+    let clean = nacre.names();
+    let dirs: BTreeSet<_> = nacre.rows(["layer", "ls"]).iter().map(|row| row["Dir"].to_string()).collect();
+    assert_eq!(dirs.len(), 6);
+
+    let until = Instant::now() + Duration::from_secs(20);
+    let rounds: usize = thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|worker| {
+                let (nacre, archives) = (&nacre, &archives);
+                scope.spawn(move || work(nacre, archives, worker, until))
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    eprintln!("{rounds} rounds");
+    assert!(rounds >= WORKERS, "each worker does at least one round");
+    assert_eq!(nacre.rows(["ps", "-a"]).len(), 0);
+    assert!(mounts_below(nacre.root()).is_empty());
+    assert_eq!(nacre.names(), clean, "the same layers in the same directories, and no more");
+    nacre.assert_sound();
+}
+
+fn work(nacre: &Nacre, archives: &[(std::path::PathBuf, String)], worker: usize, until: Instant) -> usize {
+    let mut rounds = 0;
+    while Instant::now() < until {
+        let (archive, image) = &archives[(worker * 7 + rounds * 3) % archives.len()];
+        nacre.load(archive);
+        let name = format!("w{worker}-{rounds}");
+        nacre.ok(["create", "--name", &name, image, "/x"]);
+        let path = nacre.ok(["mount", &name]);
+        let path = std::path::Path::new(path.trim());
+        assert_eq!(std::fs::read_to_string(path.join("a/7")).unwrap(), "a");
+        std::fs::write(path.join("mine"), &name).unwrap();
+        std::fs::remove_file(path.join("b/7")).unwrap();
+        nacre.ok(["umount", &name]);
+        let diff = nacre.ok(["diff", &name]);
+        assert!(diff.contains("A /mine") && diff.contains("D /b/7"), "{diff}");
+        nacre.ok(["rm", &name]);
+        rounds += 1;
+    }
+    rounds
+}
+
+#[test]
+fn images_come_and_go_while_others_use_their_layers() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let images = images();
+    let path = |n: usize| dir.path().join(format!("{n}.tar"));
+    for (n, image) in images.iter().enumerate() {
+        std::fs::write(path(n), image.docker_archive().tar()).unwrap();
+    }
+    nacre.load(&path(3));
+    let until = Instant::now() + Duration::from_secs(8);
+    thread::scope(|scope| {
+        for (n, image) in images.iter().enumerate().take(3) {
+            let (nacre, path) = (&nacre, path(n));
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    nacre.load(&path);
+                    nacre.ok(["rmi", &image.reference]);
+                }
+            });
+        }
+    });
+    assert_eq!(nacre.rows(["images"]).len(), 1);
+    assert_eq!(nacre.rows(["layer", "ls"]).len(), 3, "the layers of the image that stayed");
+    nacre.assert_sound();
+}

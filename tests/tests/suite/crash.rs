@@ -1,0 +1,199 @@
+//! nacre is killed, and the next command finds everything in order.
+//!
+//! Debug builds kill themselves with SIGKILL at the step boundary that `NACRE_CRASH=<operation>:<n>` names.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use nacre_tests::craft::{Image, Packing, Tar};
+use nacre_tests::{Nacre, Outcome, mounts_below, scratch};
+
+const KILLED: i32 = -9;
+
+/// A command that is killed at every boundary of its plans.
+struct Scenario {
+    /// The kind of plan, as `NACRE_CRASH` names it.
+    operation: &'static str,
+    /// What is done before.
+    before: &'static [&'static [&'static str]],
+    /// What is killed.
+    killed: &'static [&'static str],
+    /// What takes the outcome away again, whether it is there or not.
+    after: &'static [&'static [&'static str]],
+}
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        operation: "create",
+        before: &[],
+        killed: &["create", "--name", "c", "base:1", "/x"],
+        after: &[&["rm", "c"]],
+    },
+    Scenario {
+        operation: "create",
+        before: &[],
+        killed: &["load", "-q", "-i", "ARCHIVE"],
+        after: &[&["rmi", "more:1"]],
+    },
+    Scenario {
+        operation: "commit",
+        before: &[],
+        killed: &["load", "-q", "-i", "ARCHIVE"],
+        after: &[&["rmi", "more:1"]],
+    },
+    Scenario {
+        operation: "commit",
+        before: &[],
+        killed: &["import", "-q", "TAR", "more:1"],
+        after: &[&["rmi", "more:1"]],
+    },
+    Scenario {
+        operation: "commit",
+        before: &[CREATE],
+        killed: &["commit", "c", "more:1"],
+        after: &[&["rm", "c"], &["rmi", "more:1"]],
+    },
+    Scenario {
+        operation: "create",
+        before: &[CREATE],
+        killed: &["commit", "c", "more:1"],
+        after: &[&["rm", "c"], &["rmi", "more:1"]],
+    },
+    Scenario {
+        operation: "mount",
+        before: &[CREATE],
+        killed: &["mount", "c"],
+        after: &[&["umount", "c"], &["rm", "c"]],
+    },
+    Scenario {
+        operation: "unmount",
+        before: &[CREATE, &["mount", "c"]],
+        killed: &["umount", "c"],
+        after: &[&["umount", "c"], &["rm", "c"]],
+    },
+    Scenario { operation: "remove", before: &[CREATE], killed: &["rm", "c"], after: &[&["rm", "c"]] },
+    Scenario {
+        operation: "remove",
+        before: &[&["load", "-q", "-i", "ARCHIVE"]],
+        killed: &["rmi", "more:1"],
+        after: &[&["rmi", "more:1"]],
+    },
+    Scenario {
+        operation: "unmount",
+        before: &[CREATE, &["mount", "c"]],
+        killed: &["rm", "-f", "c"],
+        after: &[&["rm", "-f", "c"]],
+    },
+];
+
+const CREATE: &[&str] = &["create", "--name", "c", "base:1", "/x"];
+
+#[test]
+fn a_crash_at_any_step_of_any_plan_is_mended_by_the_next_command() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let base = Image::new("base:1").layer(Tar::new().dir("d").file("d/f", b"1").finish());
+    let more = Image { reference: "more:1".into(), ..base.clone() }
+        .layer(Tar::new().file("d/.wh.f", b"").file("g", b"2").finish())
+        .layer(Tar::new().file("h", b"3").finish());
+    std::fs::write(path("base"), base.docker_archive().tar()).unwrap();
+    std::fs::write(path("ARCHIVE"), more.oci_layout(Packing::Gzip).tar()).unwrap();
+    std::fs::write(path("TAR"), Tar::new().file("flat", b"4").finish()).unwrap();
+    let args = |args: &[&str]| -> Vec<String> {
+        args.iter().map(|a| if ["ARCHIVE", "TAR"].contains(a) { path(a) } else { (*a).to_owned() }).collect()
+    };
+    nacre.load(path("base").as_ref());
+    let clean = nacre.names();
+
+    let mut crashed = BTreeSet::new();
+    for scenario in SCENARIOS {
+        let what = format!("`{}` killed in {}", scenario.killed.join(" "), scenario.operation);
+        for n in 0.. {
+            assert!(n < 200, "{what}: no end of boundaries");
+            for command in scenario.before {
+                nacre.ok(args(command));
+            }
+            let (names, listing) = (nacre.names(), nacre.ok(["ps", "-a"]));
+            let boundary = format!("{}:{n}", scenario.operation);
+            let out = Outcome::of(nacre.command(args(scenario.killed)).env("NACRE_CRASH", &boundary));
+            let survived = out.code != KILLED;
+            assert!(!survived || out.code == 0, "{what} at {n}:\n{out}");
+
+            nacre.ok(["ps", "-a"]); // any command mends what the crash left
+            let check = nacre.run(["system", "check"]);
+            assert!(check.code == 0, "{what} at {n}: not mended by the next command\n{check}");
+            if !survived {
+                crashed.insert(scenario.operation);
+                let again = nacre.run(args(scenario.killed));
+                let done_already = again.code == 3 && ["remove", "unmount"].contains(&scenario.operation);
+                let undone = nacre.ok(["ps", "-a"]) == listing && nacre.names() == names;
+                assert!(again.code == 0 || done_already, "{what} at {n}: then (undone: {undone})\n{again}");
+            }
+            for command in scenario.after {
+                nacre.run(args(command));
+            }
+            let left: Vec<_> = nacre.names().into_iter().filter(|name| !clean.contains(name)).collect();
+            assert!(left.is_empty(), "{what} at {n}: left behind {left:?}");
+            assert!(nacre.names() == clean, "{what} at {n}: something of before is gone");
+            assert!(mounts_below(nacre.root()).is_empty(), "{what} at {n}: left mounted");
+            nacre.assert_sound();
+            if survived {
+                assert!(
+                    n > 0 || scenario.killed[0] == "commit" || scenario.operation == "unmount",
+                    "{what}: never; is the binary a debug build?"
+                );
+                break;
+            }
+        }
+    }
+    assert_eq!(crashed, BTreeSet::from(["create", "commit", "mount", "unmount", "remove"]));
+}
+
+/// Four layers of many small files and a large one: a load that takes a while everywhere.
+fn slow_image() -> Image {
+    let noise: Vec<u8> = (0..6_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    (0..4).fold(Image::new("slow:1"), |image, layer| {
+        let tar = (0..1500).fold(Tar::new().file(format!("large-{layer}"), &noise), |tar, i| {
+            tar.file(format!("d{layer}/{}/f{i}", i % 40), format!("{layer} {i}").as_bytes())
+        });
+        image.layer(tar.finish())
+    })
+}
+
+#[test]
+fn a_load_that_is_killed_at_any_moment_leaves_nothing_and_then_succeeds() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let archive = dir.path().join("archive.tar").display().to_string();
+    std::fs::write(&archive, slow_image().oci_layout(Packing::Gzip).tar()).unwrap();
+    let since = Instant::now();
+    nacre.ok(["load", "-q", "-i", &archive]);
+    let whole = since.elapsed();
+    nacre.ok(["rmi", "slow:1"]);
+    let clean = nacre.names();
+
+    let mut killed = 0;
+    for round in 0..60u32 {
+        // Moments that spread over the whole load, in an order without a pattern.
+        let moment = whole * (round * 37 % 60) / 60 + Duration::from_micros(u64::from(round) * 131);
+        let mut child = nacre.command(["load", "-q", "-i", &archive]).spawn().unwrap();
+        std::thread::sleep(moment);
+        let running = child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += u32::from(running);
+
+        nacre.ok(["images"]);
+        nacre.assert_sound();
+        assert!(mounts_below(nacre.root()).is_empty());
+        if nacre.rows(["images"]).is_empty() && nacre.rows(["layer", "ls"]).is_empty() {
+            let left: Vec<_> = nacre.names().into_iter().filter(|name| !clean.contains(name)).collect();
+            assert!(left.is_empty(), "after {moment:?} of {whole:?}: left behind {left:?}");
+        }
+        if round % 10 == 9 {
+            nacre.ok(["load", "-q", "-i", &archive]);
+            nacre.ok(["rmi", "slow:1"]);
+            assert_eq!(nacre.names(), clean);
+        }
+    }
+    assert!(killed >= 50, "only {killed} of 60 loads were still running when they were killed");
+}
