@@ -40,6 +40,8 @@ pub struct Publishing<'s> {
 #[derive(Debug)]
 pub struct ContentWriter {
     file: File,
+    /// Says that the file is not left over.
+    _lock: FileLock,
     path: PathBuf,
     hasher: Hasher,
     size: u64,
@@ -123,10 +125,16 @@ impl Content {
     /// Begin a blob. It can be written for as long as it takes; only [`ContentWriter::finish`] publishes.
     pub fn writer(&self) -> Result<ContentWriter> {
         let path = self.temporary().join(crate::id::random_hex::<16>()?);
-        // The lock says that the file is not left over. It goes with the file's last descriptor.
         let lock = FileLock::exclusive(&path)?;
         let fd = lock.as_fd().try_clone_to_owned().map_err(|e| Error::io("open", &path, e))?;
-        Ok(ContentWriter { file: fd.into(), path, hasher: Hasher::new(), size: 0, placed: false })
+        Ok(ContentWriter {
+            file: fd.into(),
+            _lock: lock,
+            path,
+            hasher: Hasher::new(),
+            size: 0,
+            placed: false,
+        })
     }
 
     /// Files of blobs that killed processes did not finish.

@@ -92,6 +92,21 @@ fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
     })
 }
 
+/// Those of `free`, children first, that are among `chains` and stand below no layer that is not: that one,
+/// though nothing needs it, is not this image's to remove.
+fn without_children_outside(free: Vec<Layer>, chains: &HashSet<ChainId>) -> Vec<Layer> {
+    let mut kept_below = HashSet::new();
+    let mut removable = free;
+    removable.retain(|layer| {
+        let goes = chains.contains(&layer.chain_id) && !kept_below.contains(&layer.chain_id);
+        if !goes {
+            kept_below.extend(layer.parent);
+        }
+        goes
+    });
+    removable
+}
+
 impl View<'_> {
     /// An image by its ID.
     pub fn image(&self, id: &ImageId) -> Result<Option<Image>> {
@@ -237,7 +252,7 @@ impl Tx<'_> {
         let mut layers = Vec::new();
         for driver in self.drivers_in_use()? {
             let free = self.unreferenced_layers(&driver)?;
-            layers.extend(free.into_iter().filter(|layer| chains.contains(&layer.chain_id)));
+            layers.extend(without_children_outside(free, &chains));
         }
         Ok(RemovedImage { tags: gone.tags, layers })
     }
