@@ -6,5 +6,6 @@
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "nacre:storage/storage-driver-component",
+    imports: { default: trappable },
     additional_derives: [PartialEq, Eq, serde::Serialize, serde::Deserialize],
 });

@@ -3,11 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::contract::description::Description;
+use wasmtime::component::Component as Compiled;
+
+use crate::bindings::StorageDriverComponentPre;
+use crate::contract::description::{Description, Role};
 use crate::contract::types::Setting;
-use crate::driver::StorageDriver;
-use crate::error::Result;
-use crate::state::StateView;
+use crate::describe;
+use crate::driver::Driver;
+use crate::error::{Error, Result};
+use crate::host::Shared;
+use crate::inspect;
+use crate::instance::{Caller, Guest, Warm};
+use crate::state::{NoState, StateView};
 
 /// The SHA-256 of a component's bytes. Shown as `sha256:<hex>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,32 +29,84 @@ impl fmt::Display for ComponentDigest {
 /// A loaded component. Cheap to clone; clones share the compiled code.
 #[derive(Debug, Clone)]
 pub struct Component {
-    inner: Arc<Description>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    pre: StorageDriverComponentPre<Guest>,
+    origin: String,
+    name: Arc<str>,
+    digest: ComponentDigest,
+    size: usize,
+    description: Description,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Component")
+            .field("name", &self.name)
+            .field("origin", &self.origin)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Component {
+    /// Check what it imports and exports, and ask it to describe itself.
+    pub(crate) fn link(
+        shared: Arc<Shared>,
+        origin: &str,
+        digest: ComponentDigest,
+        size: usize,
+        compiled: &Compiled,
+    ) -> Result<Component> {
+        if let Some(import) = inspect::foreign_imports(&shared.engine, compiled).into_iter().next() {
+            return Err(Error::ForeignImport {
+                origin: origin.to_owned(),
+                import,
+                offered: inspect::OFFERED,
+            });
+        }
+        let unfit = |error: wasmtime::Error| Error::MissingExport {
+            origin: origin.to_owned(),
+            reason: format!("{error:#}"),
+        };
+        let pre = shared
+            .linker
+            .instantiate_pre(compiled)
+            .and_then(StorageDriverComponentPre::new)
+            .map_err(unfit)?;
+        let description = ask(&shared, &pre, origin)?;
+        describe::validate(&description)
+            .map_err(|reason| Error::InvalidDescription { origin: origin.to_owned(), reason })?;
+        let name = Arc::from(description.name.as_str());
+        let origin = origin.to_owned();
+        Ok(Component { inner: Arc::new(Inner { shared, pre, origin, name, digest, size, description }) })
+    }
+
     /// The digest of its bytes.
     #[must_use]
     pub fn digest(&self) -> ComponentDigest {
-        ComponentDigest([0; 32])
+        self.inner.digest
     }
 
     /// What it says about itself.
     #[must_use]
     pub fn description(&self) -> &Description {
-        &self.inner
+        &self.inner.description
     }
 
     /// Its size as WebAssembly, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        0
+        self.inner.size
     }
 
     /// Where it was loaded from.
     #[must_use]
     pub fn origin(&self) -> &str {
-        ""
+        &self.inner.origin
     }
 
     /// The settings in force for this component: see [`options::settings`](crate::options::settings).
@@ -66,71 +125,41 @@ impl Component {
     /// # Errors
     /// The component does not play this role.
     pub fn driver(&self, state: Arc<dyn StateView>) -> Result<Driver> {
-        let _ = state;
-        Ok(Driver { component: self.clone() })
+        if self.inner.description.roles.contains(&Role::StorageDriver) {
+            Ok(Driver::new(self.clone(), state))
+        } else {
+            Err(Error::MissingExport {
+                origin: self.inner.origin.clone(),
+                reason: "it is no storage driver".into(),
+            })
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.inner.name
+    }
+
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        let Inner { name, pre, shared, .. } = &*self.inner;
+        Caller { name, pre, limits: &shared.limits, ticker: &shared.ticker }
     }
 }
 
-/// A [`StorageDriver`] that is a component.
-#[derive(Debug)]
-pub struct Driver {
-    component: Component,
-}
-
-impl StorageDriver for Driver {
-    fn description(&self) -> &Description {
-        self.component.description()
+/// Its description, asked for twice: it must be the same at every call.
+fn ask(shared: &Shared, pre: &StorageDriverComponentPre<Guest>, origin: &str) -> Result<Description> {
+    let name = Arc::from(origin);
+    let caller = Caller { name: &name, pre, limits: &shared.limits, ticker: &shared.ticker };
+    let state: Arc<dyn StateView> = Arc::new(NoState);
+    let mut instance = Warm::default();
+    let mut describe = || {
+        instance.call(&caller, &state, "describe", |store, bindings| {
+            bindings.nacre_storage_component().call_describe(store)
+        })
+    };
+    let (first, second) = (describe()?, describe()?);
+    if first != second {
+        let reason = "two calls of `describe` gave different answers".to_owned();
+        return Err(Error::InvalidDescription { origin: origin.to_owned(), reason });
     }
-    fn layout(&self) -> Result<crate::storage::HomeLayout> {
-        todo()
-    }
-    fn probe(&self, _: &crate::types::Facts, _: &[Setting]) -> Result<crate::storage::Suitability> {
-        todo()
-    }
-    fn create_layer(
-        &self,
-        _: &crate::types::Facts,
-        _: &crate::storage::CreateRequest,
-    ) -> Result<crate::storage::Created> {
-        todo()
-    }
-    fn commit(
-        &self,
-        _: &crate::types::Facts,
-        _: &crate::storage::CommitRequest,
-    ) -> Result<crate::plan::Plan> {
-        todo()
-    }
-    fn mount(
-        &self,
-        _: &crate::types::Facts,
-        _: &crate::storage::MountRequest,
-    ) -> Result<crate::storage::Mounted> {
-        todo()
-    }
-    fn unmount(&self, _: &str) -> Result<crate::plan::Plan> {
-        todo()
-    }
-    fn remove(&self, _: &str) -> Result<crate::plan::Plan> {
-        todo()
-    }
-    fn usage(&self, _: &str) -> Result<crate::types::Place> {
-        todo()
-    }
-    fn diff(&self, _: &str) -> Result<crate::storage::Difference> {
-        todo()
-    }
-    fn footprint(&self, _: &str) -> Result<Vec<crate::types::Place>> {
-        todo()
-    }
-    fn examples(&self) -> Result<Vec<crate::storage::Example>> {
-        todo()
-    }
-    fn spent(&self) -> crate::driver::Spent {
-        crate::driver::Spent::default()
-    }
-}
-
-fn todo<T>() -> Result<T> {
-    Err(crate::error::Error::Host { reason: "not written yet".into() })
+    Ok(first)
 }

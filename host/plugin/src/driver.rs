@@ -1,16 +1,24 @@
 //! A storage driver, as the rest of nacre sees it.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use wasmtime::Store;
+
+use crate::answer::Answer;
+use crate::bindings::exports::nacre::storage::storage_driver::Guest as Exports;
+use crate::component::Component;
 use crate::contract::description::Description;
 use crate::contract::plan::Plan;
 use crate::contract::storage::{
     CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
     Suitability,
 };
-use crate::contract::types::{Facts, Place, Setting};
-use crate::error::Result;
+use crate::contract::types::{Facts, Place, Refusal, Setting};
+use crate::error::{Error, Result};
+use crate::instance::{Guest, Warm};
+use crate::state::StateView;
 
 /// The interface `storage-driver` of the contract. Every call is pure: it answers with data, and nothing has
 /// happened when it returns.
@@ -65,4 +73,115 @@ pub struct Spent {
     pub calls: u64,
     /// Time from handing a request over to holding the answer, new instances included.
     pub time: Duration,
+}
+
+/// A [`StorageDriver`] that is a component.
+#[derive(Debug)]
+pub struct Driver {
+    component: Component,
+    state: Arc<dyn StateView>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    warm: Warm,
+    spent: Spent,
+}
+
+impl Driver {
+    pub(crate) fn new(component: Component, state: Arc<dyn StateView>) -> Driver {
+        Driver { component, state, inner: Mutex::default() }
+    }
+
+    /// The component.
+    #[must_use]
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    fn call<R>(
+        &self,
+        export: &'static str,
+        call: impl FnOnce(&mut Store<Guest>, &Exports) -> wasmtime::Result<R>,
+    ) -> Result<R> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let answer = inner.warm.call(&self.component.caller(), &self.state, export, |store, bindings| {
+            call(store, bindings.nacre_storage_storage_driver())
+        });
+        inner.spent.calls += 1;
+        inner.spent.time += begun.elapsed();
+        answer
+    }
+
+    /// A call that may be refused, and whose answer has rules.
+    fn ask<R: Answer>(
+        &self,
+        export: &'static str,
+        call: impl FnOnce(&mut Store<Guest>, &Exports) -> wasmtime::Result<Result<R, Refusal>>,
+    ) -> Result<R> {
+        let component = || self.component.name().to_string();
+        match self.call(export, call)? {
+            Ok(answer) => match answer.fault() {
+                None => Ok(answer),
+                Some(reason) => Err(Error::InvalidAnswer { component: component(), export, reason }),
+            },
+            Err(refusal) => Err(Error::Refused { component: component(), export, refusal }),
+        }
+    }
+}
+
+impl StorageDriver for Driver {
+    fn description(&self) -> &Description {
+        self.component.description()
+    }
+
+    fn layout(&self) -> Result<HomeLayout> {
+        self.ask("layout", |store, driver| driver.call_layout(store).map(Ok))
+    }
+
+    fn probe(&self, facts: &Facts, settings: &[Setting]) -> Result<Suitability> {
+        self.ask("probe", |store, driver| driver.call_probe(store, facts, settings))
+    }
+
+    fn create_layer(&self, facts: &Facts, request: &CreateRequest) -> Result<Created> {
+        self.ask("create-layer", |store, driver| driver.call_create_layer(store, facts, request))
+    }
+
+    fn commit(&self, facts: &Facts, request: &CommitRequest) -> Result<Plan> {
+        self.ask("commit", |store, driver| driver.call_commit(store, facts, request))
+    }
+
+    fn mount(&self, facts: &Facts, request: &MountRequest) -> Result<Mounted> {
+        self.ask("mount", |store, driver| driver.call_mount(store, facts, request))
+    }
+
+    fn unmount(&self, id: &str) -> Result<Plan> {
+        self.ask("unmount", |store, driver| driver.call_unmount(store, &id.to_owned()))
+    }
+
+    fn remove(&self, id: &str) -> Result<Plan> {
+        self.ask("remove", |store, driver| driver.call_remove(store, &id.to_owned()))
+    }
+
+    fn usage(&self, id: &str) -> Result<Place> {
+        self.ask("usage", |store, driver| driver.call_usage(store, &id.to_owned()))
+    }
+
+    fn diff(&self, id: &str) -> Result<Difference> {
+        self.ask("diff", |store, driver| driver.call_diff(store, &id.to_owned()))
+    }
+
+    fn footprint(&self, id: &str) -> Result<Vec<Place>> {
+        self.ask("footprint", |store, driver| driver.call_footprint(store, &id.to_owned()))
+    }
+
+    fn examples(&self) -> Result<Vec<Example>> {
+        self.ask("examples", |store, driver| driver.call_examples(store).map(Ok))
+    }
+
+    fn spent(&self) -> Spent {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).spent
+    }
 }

@@ -29,19 +29,25 @@
 //! # Ok(()) }
 //! ```
 
+mod answer;
 mod bindings;
+mod cache;
 mod component;
 mod contract;
+mod describe;
 mod driver;
 mod error;
 mod host;
 mod inspect;
+mod instance;
 pub mod options;
 mod state;
+mod ticker;
+mod trap;
 
-pub use component::{Component, ComponentDigest, Driver};
+pub use component::{Component, ComponentDigest};
 pub use contract::{description, plan, storage, types};
-pub use driver::{Spent, StorageDriver};
+pub use driver::{Driver, Spent, StorageDriver};
 pub use error::{Error, Result, Trap, TrapReason};
 pub use host::{ComponentHost, Config, Limits};
 pub use inspect::Report;

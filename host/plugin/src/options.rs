@@ -1,6 +1,6 @@
 //! `--storage-opt <component>.<name>=<value>` against what a component says it knows.
 
-use crate::contract::description::Description;
+use crate::contract::description::{Description, OptionSpec, OptionType};
 use crate::contract::types::Setting;
 
 /// An option, or its value, that does not fit the component.
@@ -58,6 +58,183 @@ fn suggest(nearest: Option<&str>) -> String {
 /// # Errors
 /// An unknown name, a value outside of the option's type, an option given twice, a string of another form.
 pub fn settings(description: &Description, given: &[String]) -> Result<Vec<Setting>, SettingError> {
-    let _ = (description, given);
-    Ok(Vec::new())
+    let mut chosen: Vec<Option<String>> = vec![None; description.options.len()];
+    for text in given {
+        let (component, name, value) =
+            split(text).ok_or_else(|| SettingError::Form { given: text.clone() })?;
+        if component != description.name {
+            continue;
+        }
+        let at = description.options.iter().position(|option| option.name == name);
+        let at = at.ok_or_else(|| unknown(description, name))?;
+        let slot = &mut chosen[at];
+        if slot.is_some() {
+            return Err(SettingError::Twice { component: component.to_owned(), name: name.to_owned() });
+        }
+        *slot = Some(checked(component, &description.options[at], value)?);
+    }
+    let settings = description.options.iter().zip(chosen).map(|(option, value)| {
+        let value = value.or_else(|| canonical(&option.kind, &option.default));
+        Setting { name: option.name.clone(), value: value.unwrap_or_else(|| option.default.clone()) }
+    });
+    Ok(settings.collect())
+}
+
+fn split(given: &str) -> Option<(&str, &str, &str)> {
+    let (key, value) = given.split_once('=')?;
+    let (component, name) = key.split_once('.')?;
+    (!component.is_empty() && !name.is_empty()).then_some((component, name, value))
+}
+
+fn unknown(description: &Description, name: &str) -> SettingError {
+    let near = |option: &OptionSpec| (distance(name, &option.name), option.name.clone());
+    let nearest =
+        description.options.iter().map(near).min().filter(|(distance, _)| *distance <= 1 + name.len() / 3);
+    let (component, name) = (description.name.clone(), name.to_owned());
+    SettingError::Unknown { component, name, nearest: nearest.map(|(_, name)| name) }
+}
+
+fn checked(component: &str, option: &OptionSpec, value: &str) -> Result<String, SettingError> {
+    canonical(&option.kind, value).ok_or_else(|| SettingError::Value {
+        component: component.to_owned(),
+        name: option.name.clone(),
+        value: value.to_owned(),
+        expected: expected(&option.kind),
+    })
+}
+
+fn expected(kind: &OptionType) -> String {
+    match kind {
+        OptionType::Bool => "true or false".into(),
+        OptionType::Int((least, most)) => format!("a whole number from {least} to {most}"),
+        OptionType::Bytes => "a number of bytes, such as 4096, 512M or 10G".into(),
+        OptionType::Text => format!("text of at most {TEXT} bytes"),
+        OptionType::Choice(words) => format!("one of {}", words.join(", ")),
+    }
+}
+
+/// The most bytes of a text (`wit/component.wit`).
+const TEXT: usize = 4096;
+
+/// A value in the one form that components get, or none if it does not fit the type.
+pub(crate) fn canonical(kind: &OptionType, value: &str) -> Option<String> {
+    match kind {
+        OptionType::Bool => match value {
+            "true" | "1" | "yes" | "on" => Some("true".into()),
+            "false" | "0" | "no" | "off" => Some("false".into()),
+            _ => None,
+        },
+        OptionType::Int((least, most)) => {
+            let number: i64 = value.parse().ok()?;
+            (*least..=*most).contains(&number).then(|| number.to_string())
+        }
+        OptionType::Bytes => bytes(value).map(|bytes| bytes.to_string()),
+        OptionType::Text => (value.len() <= TEXT && !value.contains('\0')).then(|| value.to_owned()),
+        OptionType::Choice(words) => words.iter().find(|word| *word == value).cloned(),
+    }
+}
+
+/// `10G`, `10GiB`, `10gb`: all powers of 1024, as Docker reads sizes.
+fn bytes(value: &str) -> Option<u64> {
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(digits);
+    let unit = unit.to_ascii_lowercase();
+    let power = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(&unit) {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1024_u64.pow(power))
+}
+
+/// Levenshtein's distance, in characters.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, from) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (to_at, to) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[to_at + 1];
+            row[to_at + 1] = replaced.min(diagonal + 1).min(row[to_at] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::description::Role;
+
+    fn description() -> Description {
+        let option = |name: &str, kind, default: &str| OptionSpec {
+            name: name.into(),
+            kind,
+            default: default.into(),
+            help: "Help.".into(),
+        };
+        Description {
+            name: "thin".into(),
+            version: "0.1.0".into(),
+            summary: "Thin.".into(),
+            roles: vec![Role::StorageDriver],
+            grants: vec![],
+            options: vec![
+                option("volatile", OptionType::Bool, "false"),
+                option("size", OptionType::Bytes, "10G"),
+                option("level", OptionType::Int((-1, 9)), "3"),
+                option("mode", OptionType::Choice(vec!["fast".into(), "safe".into()]), "safe"),
+            ],
+        }
+    }
+
+    fn set(given: &[&str]) -> Result<Vec<(String, String)>, SettingError> {
+        let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+        let settings = settings(&description(), &given)?;
+        Ok(settings.into_iter().map(|setting| (setting.name, setting.value)).collect())
+    }
+
+    #[test]
+    fn every_option_has_its_default_or_what_was_given_in_canonical_form() {
+        let all = set(&["thin.size=512MiB", "thin.volatile=on", "other.size=x"]).unwrap();
+        let expected = [("volatile", "true"), ("size", "536870912"), ("level", "3"), ("mode", "safe")];
+        assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(set(&[]).unwrap()[1].1, "10737418240");
+    }
+
+    #[test]
+    fn values_outside_of_the_type_are_refused_with_what_it_takes() {
+        for bad in [
+            "thin.volatile=maybe",
+            "thin.size=10X",
+            "thin.size=99999999999T",
+            "thin.level=10",
+            "thin.mode=slow",
+            "thin.size=",
+        ] {
+            assert!(matches!(set(&[bad]), Err(SettingError::Value { .. })), "{bad}");
+        }
+        let message = set(&["thin.mode=slow"]).unwrap_err().to_string();
+        assert_eq!(message, "`slow` is no value for thin.mode: it takes one of fast, safe");
+    }
+
+    #[test]
+    fn a_misspelt_option_names_the_nearest_one() {
+        let message = set(&["thin.volatil=true"]).unwrap_err().to_string();
+        assert_eq!(message, "thin has no option `volatil`; did you mean `volatile`?");
+        assert_eq!(set(&["thin.zzzzzzzz=1"]).unwrap_err().to_string(), "thin has no option `zzzzzzzz`");
+    }
+
+    #[test]
+    fn other_forms_and_repetitions_are_refused() {
+        for bad in ["size=1", "thin.size", "=1", ".size=1", "thin.=1"] {
+            assert!(matches!(set(&[bad]), Err(SettingError::Form { .. })), "{bad}");
+        }
+        assert!(matches!(set(&["thin.level=1", "thin.level=1"]), Err(SettingError::Twice { .. })));
+    }
 }
