@@ -1,0 +1,230 @@
+//! The command line: what is common to all commands, and the tree of commands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::cmd::{container, driver, image, info, inspect, layer, shell, system, why};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::topics;
+
+const GLOBAL: &str = "Global options";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nacre",
+    version,
+    about = "A container storage engine whose storage drivers are WebAssembly components",
+    disable_help_subcommand = true,
+    args_override_self = true,
+    max_term_width = 110,
+    after_help = "Examples:
+  nacre load -i debian.tar
+  nacre run --rm debian:latest cat /etc/os-release
+  nacre ps -a -s
+  nacre layer tree
+  nacre why web /etc/hosts
+  nacre --root /mnt/test run --explain debian:latest true"
+)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where images and containers are kept
+    #[arg(long, value_name = "DIR", env = "NACRE_ROOT", default_value = "/var/lib/nacre")]
+    #[arg(global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub root: PathBuf,
+    /// The storage driver for new layers [default: the one in use]
+    #[arg(long, value_name = "NAME", env = "NACRE_DRIVER")]
+    #[arg(global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub driver: Option<String>,
+    /// An option of a driver, for every layer
+    #[arg(id = "engine_storage_opt", long = "storage-opt", value_name = "DRIVER.OPTION=VALUE")]
+    #[arg(help_heading = GLOBAL)]
+    pub storage_opts: Vec<String>,
+    /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as
+    /// `nacre_engine=debug`
+    #[arg(short = 'l', long, value_name = "LEVEL", env = "NACRE_LOG", default_value = "warn")]
+    #[arg(help_heading = GLOBAL)]
+    pub log_level: String,
+    /// Log what nacre does (the same as --log-level debug)
+    #[arg(long, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub debug: bool,
+    /// No colours, whatever the terminal (NO_COLOR does the same)
+    #[arg(long, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub no_color: bool,
+}
+
+/// `--explain`, for commands that run plans.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Explain {
+    /// Show the plans that the storage driver makes for this, and change nothing
+    #[arg(long = "explain", value_name = "FORM", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "table", value_enum)]
+    pub form: Option<ExplainForm>,
+}
+
+/// How plans are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExplainForm {
+    /// For people.
+    Table,
+    /// One JSON document, an array of plans.
+    Json,
+}
+
+/// `--format`, for listings.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Format {
+    /// `json` (an object per line), `table`, `table TEMPLATE` or a Go template such as '{{.ID}}'
+    #[arg(id = "format", long = "format", value_name = "FORMAT")]
+    pub format: Option<String>,
+}
+
+/// The commands. Those of images and containers are there twice, as in Docker: `nacre ps` is
+/// `nacre container ls`.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum Command {
+    Run(container::run::Run),
+    Create(container::run::Create),
+    Start(container::lifecycle::Start),
+    Stop(container::lifecycle::Stop),
+    Kill(container::lifecycle::Kill),
+    Exec(container::exec::Exec),
+    Ps(container::ls::Ls),
+    Logs(container::logs::Logs),
+    Rm(container::lifecycle::Rm),
+    Mount(container::mount::Mount),
+    Umount(container::mount::Umount),
+    Diff(container::files::Diff),
+    Commit(container::files::Commit),
+    Cp(container::cp::Cp),
+    Export(container::files::Export),
+
+    Load(image::load::Load),
+    Save(image::save::Save),
+    Import(image::load::Import),
+    Images(image::ls::Ls),
+    Tag(image::save::Tag),
+    History(image::history::History),
+    Rmi(image::remove::Rm),
+
+    Inspect(inspect::Inspect),
+    Why(why::Why),
+    Info(info::Info),
+    Version(info::Version),
+
+    Container(container::Container),
+    Image(image::Image),
+    Layer(layer::Layer),
+    Driver(driver::Driver),
+    System(system::System),
+
+    Completion(shell::Completion),
+    Man(shell::Man),
+    Help(shell::Help),
+}
+
+impl Command {
+    /// Runs it.
+    pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(c) => c.run(cx),
+            Self::Create(c) => c.run(cx),
+            Self::Start(c) => c.run(cx),
+            Self::Stop(c) => c.run(cx),
+            Self::Kill(c) => c.run(cx),
+            Self::Exec(c) => c.run(cx),
+            Self::Ps(c) => c.run(cx),
+            Self::Logs(c) => c.run(cx),
+            Self::Rm(c) => c.run(cx),
+            Self::Mount(c) => c.run(cx),
+            Self::Umount(c) => c.run(cx),
+            Self::Diff(c) => c.run(cx),
+            Self::Commit(c) => c.run(cx),
+            Self::Cp(c) => c.run(cx),
+            Self::Export(c) => c.run(cx),
+            Self::Load(c) => c.run(cx),
+            Self::Save(c) => c.run(cx),
+            Self::Import(c) => c.run(cx),
+            Self::Images(c) => c.run(cx),
+            Self::Tag(c) => c.run(cx),
+            Self::History(c) => c.run(cx),
+            Self::Rmi(c) => c.run(cx),
+            Self::Inspect(c) => c.run(cx),
+            Self::Why(c) => c.run(cx),
+            Self::Info(c) => c.run(cx),
+            Self::Version(c) => c.run(cx),
+            Self::Container(c) => c.run(cx),
+            Self::Image(c) => c.run(cx),
+            Self::Layer(c) => c.run(cx),
+            Self::Driver(c) => c.run(cx),
+            Self::System(c) => c.run(cx),
+            Self::Completion(c) => c.run(cx),
+            Self::Man(c) => c.run(cx),
+            Self::Help(c) => c.run(cx),
+        }
+    }
+}
+
+/// The commands in the groups in which `nacre --help` shows them.
+pub const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "Containers",
+        &[
+            "run", "create", "start", "stop", "kill", "exec", "ps", "logs", "rm", "mount", "umount", "diff",
+            "commit", "cp", "export",
+        ],
+    ),
+    ("Images", &["load", "save", "import", "images", "tag", "history", "rmi"]),
+    ("Looking closer", &["inspect", "why", "info", "version"]),
+    ("By noun", &["container", "image", "layer", "driver", "system"]),
+    ("The command itself", &["completion", "man", "help"]),
+];
+
+/// The clap tree, with the help that `nacre --help` shows.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let overview = overview(&command);
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    command
+        .help_template(format!(
+            "{{about}}\n\n{{usage-heading}} nacre [OPTIONS] COMMAND\n{overview}\nOptions:\n{{options}}\n\n{{after-help}}"
+        ))
+        .after_help(format!(
+            "{examples}\n\n`nacre help COMMAND` says more of a command, and `nacre help TOPIC` of: {}.",
+            topics::names().join(", ")
+        ))
+}
+
+/// Parses a command line.
+pub fn parse(argv: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(argv)?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn overview(command: &clap::Command) -> String {
+    let mut text = String::new();
+    for (heading, names) in GROUPS {
+        text.push_str(&format!("\n{heading}:\n"));
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format!("  {name:<11} {about}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! `mount` and `umount`.
+
+use clap::Args;
+
+use crate::args::Explain;
+use crate::cmd::each;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::out;
+
+/// Mount a container's tree and print where
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  nacre mount web
+  nacre mount --explain web")]
+pub struct Mount {
+    #[command(flatten)]
+    explain: Explain,
+    /// The container
+    container: String,
+}
+
+impl Mount {
+    /// Runs it.
+    pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        let engine = cx.engine_for(self.explain)?;
+        let path = engine.mount(&self.container)?;
+        match self.explain.form {
+            Some(_) => out::explain::print(self.explain, &engine.explained())?,
+            None => out::line(path.display())?,
+        }
+        Ok(Exit::OK)
+    }
+}
+
+/// Unmount the trees of containers
+#[derive(Debug, Args)]
+#[command(visible_alias = "unmount")]
+#[command(after_help = "Examples:
+  nacre umount web
+  nacre umount --explain web")]
+pub struct Umount {
+    #[command(flatten)]
+    explain: Explain,
+    /// The containers
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Umount {
+    /// Runs it.
+    pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        let engine = cx.engine_for(self.explain)?;
+        let mut plans = Vec::new();
+        let result = each(cx, &self.containers, |container| {
+            engine.unmount(container)?;
+            if self.explain.form.is_some() {
+                plans.extend(engine.explained());
+                return Ok(());
+            }
+            out::line(container)
+        });
+        if self.explain.form.is_some() {
+            out::explain::print(self.explain, &plans)?;
+        }
+        result
+    }
+}

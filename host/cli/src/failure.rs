@@ -1,0 +1,255 @@
+//! How a command fails: what is said, and with which code the process ends.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use nacre_engine::Class;
+
+use crate::exit;
+
+/// A failed command: an error with its causes, a line of help, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    help: Option<String>,
+    code: u8,
+    /// Nothing is said: it was said already, or nobody listens any more.
+    quiet: bool,
+}
+
+impl Failure {
+    /// A failure with a message of its own.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { message: message.into(), cause: None, help: None, code, quiet: false }
+    }
+
+    /// An argument that cannot be used.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit::USAGE, message)
+    }
+
+    /// A file that cannot be opened, read or written; `action` is a verb.
+    pub fn io(action: &str, path: &Path, source: io::Error) -> Self {
+        let code = match source.kind() {
+            io::ErrorKind::NotFound => exit::NOT_FOUND,
+            io::ErrorKind::PermissionDenied => exit::PERMISSION,
+            io::ErrorKind::StorageFull => exit::NO_SPACE,
+            _ => exit::FAILED,
+        };
+        Self::new(code, format!("cannot {action} {}", path.display())).caused_by(source)
+    }
+
+    /// The process ends with `code`, and nothing more is said.
+    pub fn silent(code: u8) -> Self {
+        Self { quiet: true, ..Self::new(code, "") }
+    }
+
+    /// Adds the cause.
+    pub fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    /// Adds what the user can do about it.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same with another exit code.
+    pub fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The same in `run` and `exec`, where 125 sets nacre's own failures apart from the process's exit codes.
+    pub fn in_run(self) -> Self {
+        match (self.quiet, self.code) {
+            (true, _) | (_, exit::CANNOT_INVOKE | exit::COMMAND_NOT_FOUND) => self,
+            _ => self.with_code(exit::RUN_FAILED),
+        }
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Whether nothing will be said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// The failure as it is shown. Without colours it is plain ASCII that reads well in a log.
+    pub fn render(&self, terminal: bool, colour: bool) -> String {
+        let theme = match (terminal, colour) {
+            (_, true) => GraphicalTheme::unicode(),
+            (true, false) => GraphicalTheme::unicode_nocolor(),
+            (false, false) => return self.plain(),
+        };
+        let mut text = String::new();
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+        match handler.render_report(&mut text, self) {
+            Ok(()) => text.trim_start_matches('\n').to_owned(),
+            Err(_) => self.plain(),
+        }
+    }
+
+    /// Shows the failure on standard error and gives the exit code.
+    pub fn report(&self, colour: bool) -> u8 {
+        if !self.quiet {
+            let mut stderr = io::stderr().lock();
+            let terminal = stderr.is_terminal();
+            let _ = stderr.write_all(self.render(terminal, colour).as_bytes());
+        }
+        self.code
+    }
+
+    fn plain(&self) -> String {
+        let mut text = format!("nacre: {}\n", self.message);
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(&format!("  caused by: {error}\n"));
+            cause = error.source();
+        }
+        if let Some(help) = &self.help {
+            text.push_str(&format!("  help: {help}\n"));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+impl Diagnostic for Failure {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
+/// A failed use case. The message is the engine's, the causes are those below it, and where the engine has
+/// nothing to say about what to do, the class of the error has.
+impl From<nacre_engine::Error> for Failure {
+    fn from(error: nacre_engine::Error) -> Self {
+        let help = error.help().or_else(|| help_of_class(&error));
+        let mut failure = Self::new(exit::of_class(error.class()), error.to_string());
+        failure.help = help;
+        failure.cause = Chain::below(&error);
+        failure
+    }
+}
+
+/// Standard output that nobody reads any more (`| head`) ends the command without a word.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::silent(exit::OK);
+        }
+        Self::new(exit::FAILED, "cannot write to standard output").caused_by(error)
+    }
+}
+
+fn help_of_class(error: &nacre_engine::Error) -> Option<String> {
+    let help = match error.class() {
+        Class::NotFound => match error {
+            nacre_engine::Error::NotFound { kind: "image", .. } => "`nacre images -a` lists the images",
+            nacre_engine::Error::NotFound { kind: "container", .. } => "`nacre ps -a` lists the containers",
+            nacre_engine::Error::NotFound { kind: "layer", .. } => "`nacre layer ls` lists the layers",
+            nacre_engine::Error::NotFound { kind: "driver", .. } => "`nacre driver ls` lists the drivers",
+            _ => return None,
+        },
+        Class::Permission => "nacre needs the privileges of root, for mounts and for files of other owners",
+        Class::NoSpace => {
+            "`nacre system df` shows what takes the space, `nacre system prune` frees what is unused"
+        }
+        Class::Damaged => "`nacre system check` lists what is wrong, `nacre system check --repair` mends it",
+        Class::Component => "run it again with --debug to see the component's log",
+        Class::BadArchive => "nothing was changed; make the archive again, or copy it again if it was cut",
+        Class::Other | Class::Conflict | Class::Usage | Class::Interrupted => return None,
+    };
+    Some(help.to_owned())
+}
+
+/// The causes of an error that was borrowed, kept as text.
+#[derive(Debug)]
+struct Chain {
+    message: String,
+    cause: Option<Box<Chain>>,
+}
+
+impl Chain {
+    fn below(error: &dyn StdError) -> Option<Box<dyn StdError + Send + Sync>> {
+        Self::of(error.source()).map(|chain| chain as Box<dyn StdError + Send + Sync>)
+    }
+
+    fn of(error: Option<&dyn StdError>) -> Option<Box<Self>> {
+        error.map(|error| Box::new(Self { message: error.to_string(), cause: Self::of(error.source()) }))
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Chain {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_in_a_log_is_plain_lines() {
+        let failure = Failure::new(exit::FAILED, "cannot load a.tar")
+            .caused_by(io::Error::other("unexpected end"))
+            .with_help("copy it again");
+        assert_eq!(
+            failure.render(false, false),
+            "nacre: cannot load a.tar\n  caused by: unexpected end\n  help: copy it again\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_on_a_terminal_has_colours_only_when_they_are_wanted() {
+        let failure = Failure::new(exit::FAILED, "cannot load a.tar").with_help("copy it again");
+        assert!(failure.render(true, true).contains('\u{1b}'));
+        let plain = failure.render(true, false);
+        assert!(!plain.contains('\u{1b}') && plain.contains("help: copy it again"), "{plain}");
+    }
+
+    #[test]
+    fn an_engine_error_keeps_its_class_and_gets_help() {
+        let failure = Failure::from(nacre_engine::Error::NotFound { kind: "image", name: "debian".into() });
+        assert_eq!(failure.code(), exit::NOT_FOUND);
+        assert_eq!(
+            failure.render(false, false),
+            "nacre: no such image: debian\n  help: `nacre images -a` lists the images\n"
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(failure.is_quiet());
+        assert_eq!(failure.code(), exit::OK);
+    }
+}
