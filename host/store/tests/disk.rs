@@ -1,4 +1,5 @@
 //! Files: content, the database's file, a full disk.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

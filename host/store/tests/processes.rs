@@ -1,4 +1,5 @@
 //! Several processes, some of them killed.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Layers, images, containers, mounts and drivers' state, in one process.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
