@@ -1,69 +1,87 @@
 //! One container, from start to removal.
 
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::attach;
+use crate::builtin::{self, Entry, FirstStage, Place, SecondStage, Surroundings};
+use crate::bundle::{Bundle, Record};
 use crate::error::{Error, Result};
-use crate::signal::Signal;
+use crate::launch::Launched;
+use crate::monitor;
+use crate::process::Process;
+use crate::runtime::Runtime;
+use crate::signal::{self, Signal};
 use crate::spec::{ContainerSpec, ProcessSpec};
-use crate::state::{ExitStatus, Started, State};
+use crate::state::{ExitStatus, Started, State, is_alive};
+use crate::terminal::Size;
 
-/// A container by its ID. Holds no resource: it can be made anew at any time with [`crate::Runtime::container`].
+/// How long a killed process may take to end, and a monitor to do its work after that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A container by its ID. Holds no resource: it can be made anew at any time with [`Runtime::container`].
 #[derive(Debug, Clone)]
 pub struct Container {
     id: String,
+    runtime: Runtime,
+    bundle: Bundle,
 }
 
 /// What a detached container needs beside its specification.
 #[derive(Debug, Clone)]
 pub struct DetachedOptions {
-    /// Where the output goes, in the form of Docker's json-file driver ([`crate::logs`]).
+    /// Where the output goes, in the form of Docker's json-file driver ([`crate::logs`]). Appended to.
     pub log: PathBuf,
     /// Handed to the end's callback as it is: what the caller needs there to find its container again.
     pub context: String,
 }
 
-/// The end of a detached container, as its monitor tells it to the callback of [`helper_main`].
-#[derive(Debug, Clone)]
-pub struct ExitInfo {
-    /// The container.
-    pub id: String,
-    /// Its run directory.
-    pub run_dir: PathBuf,
-    /// How its first process ended.
-    pub status: ExitStatus,
-    /// As given with [`DetachedOptions::context`].
-    pub context: String,
-}
-
 impl Container {
+    pub(crate) fn new(id: &str, runtime: Runtime) -> Self {
+        let bundle = Bundle::new(runtime.run_dir(), id);
+        Self { id: id.to_owned(), runtime, bundle }
+    }
+
     /// Its ID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Runs it and waits for its end. The process has the caller's standard output and error, with
-    /// `interactive` its standard input, with `terminal` a pseudoterminal that is relayed to the caller's.
-    /// Signals that this process gets meanwhile are forwarded. `started` is called once, when the
-    /// program runs.
+    /// Runs it and waits for its end. The process's output is copied to the caller's; with `interactive`
+    /// it has the caller's standard input, with `terminal` a pseudoterminal that is relayed to the
+    /// caller's. Signals that this process gets meanwhile are forwarded. `started` is called once, when
+    /// the program runs.
     ///
-    /// This process becomes a child subreaper (prctl(2)).
+    /// This process becomes a child subreaper (prctl(2)), and goes on to ignore the signals that were
+    /// forwarded, so that they can't interrupt what follows the container's end.
     ///
     /// # Errors
     /// As [`Error::exit_code`] tells apart. Nothing runs then, and nothing is left behind.
     pub fn run_foreground(&self, spec: &ContainerSpec, started: impl FnOnce(Started)) -> Result<ExitStatus> {
-        let _ = (spec, started);
-        Err(self.missing())
+        let stdin = attach::stdin(&spec.process)?;
+        let signals = attach::catch_signals(spec.process.terminal)?;
+        self.create()?;
+        let launched = self.launch(spec, stdin, attach::caller_size(), None)?;
+        started(launched.started);
+        let status = attach::foreground(&launched, &spec.process, signals)?;
+        self.ended(&status)?;
+        Ok(status)
     }
 
     /// Starts it under a monitor that outlives this process, logs the output, and calls the callback of
-    /// [`helper_main`] at the end. Returns when the program runs.
+    /// [`crate::helper_main`] at the end. Returns when the program runs.
     ///
     /// # Errors
     /// As [`Container::run_foreground`]; the callback is not called then.
     pub fn start_detached(&self, spec: &ContainerSpec, options: &DetachedOptions) -> Result<Started> {
-        let _ = (spec, options);
-        Err(self.missing())
+        self.create()?;
+        let started = monitor::start(self, spec, options);
+        if started.is_err() {
+            self.discard();
+        }
+        started
     }
 
     /// Runs one more process in it and waits for its end, with standard streams and signals as
@@ -72,8 +90,26 @@ impl Container {
     /// # Errors
     /// [`Error::NotRunning`], and as [`Error::exit_code`] tells apart.
     pub fn exec(&self, process: &ProcessSpec) -> Result<ExitStatus> {
-        let _ = process;
-        Err(self.missing())
+        let record = self.running()?;
+        let stdin = attach::stdin(process)?;
+        let signals = attach::catch_signals(process.terminal)?;
+        become_subreaper()?;
+        let root = format!("/proc/{}/root", record.started.pid);
+        let root = File::open(&root).map_err(|error| Error::io("open", root, error))?;
+        let resolved = Process::resolve(process, &root, &record.hostname, attach::caller_size())?;
+        if !is_alive(record.started) {
+            return Err(self.not_running());
+        }
+        let launched = match self.runtime_of(&record).oci() {
+            Some(oci) => oci.exec(&self.id, &self.bundle, &resolved, stdin)?,
+            None => {
+                let first =
+                    FirstStage { bundle: self.bundle.dir().to_owned(), place: Place::Of(record.started) };
+                let second = SecondStage { process: resolved, entry: Entry::Join(record.started) };
+                builtin::launch(self.runtime.helper(), &first, &second, stdin)?
+            }
+        };
+        attach::foreground(&launched, process, signals)
     }
 
     /// Sends a signal to its first process.
@@ -81,18 +117,25 @@ impl Container {
     /// # Errors
     /// [`Error::NotRunning`].
     pub fn kill(&self, signal: Signal) -> Result<()> {
-        let _ = signal;
-        Err(self.missing())
+        let record = self.running()?;
+        match signal::send(record.started, signal) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.not_running()),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Asks it to end with `signal`, waits up to `timeout`, kills it then, and waits for its end. Does
-    /// nothing when it has ended already.
+    /// Asks it to end with `signal`, waits up to `timeout`, kills it then, and waits for its end and for
+    /// the callback's. Does nothing when it has ended already.
     ///
     /// # Errors
     /// [`Error::WouldNotDie`].
     pub fn stop(&self, signal: Signal, timeout: Duration) -> Result<()> {
-        let _ = (signal, timeout);
-        Err(self.missing())
+        let Some(record) = self.bundle.record()? else { return Ok(()) };
+        if signal::send(record.started, signal)? && !signal::wait_for_end(record.started, Some(timeout))? {
+            self.kill_and_wait(&record)?;
+        }
+        wait_for_monitor(&record)
     }
 
     /// Whether it runs, told from the kernel and not from a record.
@@ -100,16 +143,39 @@ impl Container {
     /// # Errors
     /// When its record can't be read.
     pub fn state(&self) -> Result<State> {
-        Err(self.missing())
+        let Some(record) = self.bundle.record()? else { return Ok(State::Absent) };
+        if is_alive(record.started) {
+            return Ok(State::Running(record.started));
+        }
+        // Its monitor, when there is one, is just about to write how it ended.
+        let until = Instant::now() + Duration::from_secs(2);
+        loop {
+            let status = self.bundle.exit_status()?;
+            let monitored = record.monitor.is_some_and(is_alive);
+            if status.is_some() || !monitored || Instant::now() > until {
+                // Read again: it may have been written before the monitor ended.
+                return Ok(State::Exited(if status.is_some() {
+                    status
+                } else {
+                    self.bundle.exit_status()?
+                }));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
-    /// Waits until its first process has ended, or until `timeout`. Tells whether it has ended.
+    /// Waits until its first process has ended and the callback has returned, or until `timeout`. Tells
+    /// whether the process has ended.
     ///
     /// # Errors
     /// When its record can't be read.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        let _ = timeout;
-        Err(self.missing())
+        let Some(record) = self.bundle.record()? else { return Ok(true) };
+        let ended = signal::wait_for_end(record.started, timeout)?;
+        if ended {
+            wait_for_monitor(&record)?;
+        }
+        Ok(ended)
     }
 
     /// Removes what the room keeps of it. With `force` it is killed first when it runs. Removing what is
@@ -118,21 +184,144 @@ impl Container {
     /// # Errors
     /// [`Error::AlreadyRunning`] without `force`.
     pub fn delete(&self, force: bool) -> Result<()> {
-        let _ = force;
-        Err(self.missing())
+        let record = self.bundle.record()?;
+        if let Some(record) = &record {
+            if is_alive(record.started) {
+                if !force {
+                    return Err(Error::AlreadyRunning { id: self.id.clone() });
+                }
+                self.kill_and_wait(record)?;
+            }
+            wait_for_monitor(record)?;
+        }
+        let runtime = record.map_or_else(|| self.runtime.clone(), |record| self.runtime_of(&record));
+        if let Some(oci) = runtime.oci() {
+            oci.delete(&self.id)?;
+        }
+        self.bundle.remove()
     }
 
-    fn missing(&self) -> Error {
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    fn create(&self) -> Result<()> {
+        if matches!(self.state()?, State::Running(_)) {
+            return Err(Error::AlreadyRunning { id: self.id.clone() });
+        }
+        self.delete(false)?;
+        self.bundle.create()
+    }
+
+    /// Starts the first process as a child of this process, and records it.
+    pub(crate) fn launch(
+        &self,
+        spec: &ContainerSpec,
+        stdin: OwnedFd,
+        size: Option<Size>,
+        monitor: Option<Started>,
+    ) -> Result<Launched> {
+        let hostname = match spec.hostname.as_str() {
+            "" => self.id.chars().take(12).collect(),
+            given => given.to_owned(),
+        };
+        let launched = become_subreaper().and_then(|()| self.launch_as(spec, &hostname, stdin, size));
+        let recorded = launched.and_then(|launched| {
+            let runtime = self.runtime.name().to_owned();
+            let record = Record { runtime, hostname, started: launched.started, monitor };
+            self.bundle.set_record(&record).map(|()| launched)
+        });
+        if recorded.is_err() {
+            self.discard();
+        }
+        recorded
+    }
+
+    fn launch_as(
+        &self,
+        spec: &ContainerSpec,
+        hostname: &str,
+        stdin: OwnedFd,
+        size: Option<Size>,
+    ) -> Result<Launched> {
+        let rootfs = spec.rootfs.canonicalize().map_err(|error| Error::io("find", &spec.rootfs, error))?;
+        let root = File::open(&rootfs).map_err(|error| Error::io("open", &rootfs, error))?;
+        let process = Process::resolve(&spec.process, root.as_fd(), hostname, size)?;
+        let spec = ContainerSpec { rootfs, ..spec.clone() };
+        self.bundle.write_etc(&spec, hostname)?;
+        if let Some(oci) = self.runtime.oci() {
+            return oci.run(&self.id, &self.bundle, &spec, hostname, &process, stdin);
+        }
+        let bundle = self.bundle.dir().to_owned();
+        let first = FirstStage { bundle: bundle.clone(), place: Place::New { network: spec.network } };
+        let surroundings = Surroundings {
+            rootfs: spec.rootfs,
+            bundle,
+            hostname: hostname.to_owned(),
+            network: spec.network,
+            read_only: spec.read_only,
+            mounts: spec.mounts,
+        };
+        let second = SecondStage { process, entry: Entry::Make(Box::new(surroundings)) };
+        builtin::launch(self.runtime.helper(), &first, &second, stdin)
+    }
+
+    /// Records how it ended, and makes the runtime forget it.
+    pub(crate) fn ended(&self, status: &ExitStatus) -> Result<()> {
+        self.bundle.set_exit_status(status)?;
+        match self.runtime.oci() {
+            Some(oci) => oci.delete(&self.id),
+            None => Ok(()),
+        }
+    }
+
+    /// After a failed start. What can't be removed now is removed by the next start or `delete`.
+    fn discard(&self) {
+        if let Err(error) = self.delete(true) {
+            tracing::warn!(container = self.id, %error, "what is left of a failed start could not be removed");
+        }
+    }
+
+    fn running(&self) -> Result<Record> {
+        let record = self.bundle.record()?.filter(|record| is_alive(record.started));
+        record.ok_or_else(|| self.not_running())
+    }
+
+    fn runtime_of(&self, record: &Record) -> Runtime {
+        let (run_dir, helper) = (self.runtime.run_dir().to_owned(), self.runtime.helper().to_owned());
+        Runtime::known(run_dir, record.runtime.clone(), helper)
+    }
+
+    fn kill_and_wait(&self, record: &Record) -> Result<()> {
+        if signal::send(record.started, Signal::KILL)?
+            && !signal::wait_for_end(record.started, Some(PATIENCE))?
+        {
+            return Err(Error::WouldNotDie { id: self.id.clone(), seconds: PATIENCE.as_secs() });
+        }
+        Ok(())
+    }
+
+    fn not_running(&self) -> Error {
         Error::NotRunning { id: self.id.clone() }
     }
 }
 
-/// To be called first in `main`, before a thread is started or arguments are parsed.
-///
-/// When this process was started as a helper of this room (hidden first argument `__init`, `__exec` or
-/// `__monitor`), it does that work and exits; otherwise it returns at once. `on_exit` is called in a
-/// monitor after the container has ended: to mark it as exited, unmount, and with `--rm` remove it. The
-/// room's own record ([`Container::state`]) says `Exited` by then.
-pub fn helper_main(on_exit: impl FnOnce(&ExitInfo)) {
-    let _ = on_exit;
+/// Waits until the monitor has done its work after the container's end. Not in the monitor itself, whose
+/// callback may well get here.
+fn wait_for_monitor(record: &Record) -> Result<()> {
+    match record.monitor {
+        Some(monitor) if monitor.pid != std::process::id() as i32 => {
+            signal::wait_for_end(monitor, Some(PATIENCE)).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn become_subreaper() -> Result<()> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| Error::system("become a child subreaper", error))
 }

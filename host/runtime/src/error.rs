@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// A result of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -113,6 +115,9 @@ pub enum Error {
     /// There is no such signal.
     #[error("{0:?} is not a signal")]
     BadSignal(String),
+    /// A helper failed at something that these variants don't tell apart.
+    #[error("{0}")]
+    Helper(String),
     /// The monitor ended before it could tell whether the container started.
     #[error("the monitor of {id} ended unexpectedly: {message}")]
     Monitor {
@@ -140,5 +145,33 @@ impl Error {
 
     pub(crate) fn system(operation: &'static str, source: impl Into<io::Error>) -> Self {
         Self::System { operation, source: source.into() }
+    }
+}
+
+/// An error on its way from a helper to the command.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Failure {
+    NotFound { program: String },
+    NotExecutable { program: String, reason: String },
+    Other(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound { program } => Self::NotFound { program },
+            Error::NotExecutable { program, reason } => Self::NotExecutable { program, reason },
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound { program } => Self::NotFound { program },
+            Failure::NotExecutable { program, reason } => Self::NotExecutable { program, reason },
+            Failure::Other(message) => Self::Helper(message),
+        }
     }
 }

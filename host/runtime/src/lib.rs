@@ -54,18 +54,31 @@
 //! - Exit codes are Docker's: the process's own, 128 + n for signal n, 125 when the container could not
 //!   be made, 126 when the program can't be executed, 127 when there is none ([`Error::exit_code`]).
 
+mod attach;
+mod builtin;
+mod bundle;
 mod container;
 pub mod defaults;
 mod error;
+mod helper;
+mod launch;
+mod link;
 mod logs;
+mod monitor;
+mod oci;
+mod process;
 mod runtime;
 mod signal;
 mod spec;
 mod state;
+mod terminal;
+mod user;
 
-pub use container::{Container, DetachedOptions, ExitInfo, helper_main};
+pub use container::{Container, DetachedOptions};
 pub use error::{Error, Result};
+pub use helper::helper_main;
 pub use logs::{LogEntry, LogOptions, Logs, Stream, logs};
+pub use monitor::ExitInfo;
 pub use runtime::Runtime;
 pub use signal::Signal;
 pub use spec::{ContainerSpec, Mount, Network, ProcessSpec};

@@ -42,11 +42,20 @@ pub fn is_alive(started: Started) -> bool {
 
 /// The start time of a living process, from `/proc/<pid>/stat` (proc(5)).
 pub(crate) fn process_start_time(pid: i32) -> Option<u64> {
+    match stat(pid)? {
+        ('Z' | 'X', _) => None,
+        (_, start_time) => Some(start_time),
+    }
+}
+
+/// The same of a child, which may have ended and not been waited for.
+pub(crate) fn child_start_time(pid: i32) -> Option<u64> {
+    stat(pid).map(|(_, start_time)| start_time)
+}
+
+fn stat(pid: i32) -> Option<(char, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses, and may hold spaces and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    match fields.first() {
-        Some(&"Z" | &"X") => None,
-        _ => fields.get(19)?.parse().ok(),
-    }
+    Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?))
 }
