@@ -1,6 +1,9 @@
 //! What can go wrong, and what to do about it.
 
+use std::io;
 use std::path::PathBuf;
+
+use crate::plan::check::PlanFault;
 
 /// The class of an error; the command's exit code follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub enum Class {
     NoSpace,
     /// The store is damaged.
     Damaged,
+    /// The container's process could not be started.
+    Runtime,
     /// The user interrupted it.
     Interrupted,
 }
@@ -55,6 +60,75 @@ pub enum Error {
         /// What to do.
         help: String,
     },
+    /// Something that this driver or machine cannot do.
+    #[error("{what}")]
+    Unsupported {
+        /// What.
+        what: String,
+    },
+    /// A driver's plan breaks the rules. Nothing of it was run.
+    #[error("the plan of driver {driver} for `{operation}` was refused: {source}")]
+    BadPlan {
+        /// The driver.
+        driver: String,
+        /// What was to be planned.
+        operation: &'static str,
+        /// The rule that is broken.
+        source: PlanFault,
+    },
+    /// A step of a plan failed. What was done before it was undone.
+    #[error("step {number} ({step}) of `{operation}` by driver {driver} failed")]
+    Step {
+        /// The driver.
+        driver: String,
+        /// What the plan was for.
+        operation: &'static str,
+        /// Counted from 1.
+        number: usize,
+        /// The step's kind.
+        step: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: nacre_sys::Error,
+    },
+    /// None of the drivers can work on this machine.
+    #[error("no storage driver can work on {}: {reasons}", root.display())]
+    NoDriver {
+        /// The storage root.
+        root: PathBuf,
+        /// Each driver's reason.
+        reasons: String,
+    },
+    /// A layer of an image could not be loaded.
+    #[error("layer {layer} cannot be loaded")]
+    Layer {
+        /// Its diff ID, or its name in the archive.
+        layer: String,
+        /// Why.
+        #[source]
+        source: nacre_archive::layer::LayerError,
+    },
+    /// An image archive could not be read or written.
+    #[error(transparent)]
+    Archive(#[from] nacre_archive::image::Error),
+    /// A tar of files could not be read or written.
+    #[error(transparent)]
+    Tar(#[from] nacre_archive::layer::LayerError),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] nacre_store::Error),
+    /// A component refused or failed.
+    #[error(transparent)]
+    Plugin(#[from] nacre_plugin::Error),
+    /// The kernel refused.
+    #[error(transparent)]
+    Sys(#[from] nacre_sys::Error),
+    /// The layers could not be searched.
+    #[error(transparent)]
+    Union(#[from] nacre_union::Error),
+    /// The process could not be started or reached.
+    #[error(transparent)]
+    Runtime(#[from] nacre_runtime::Error),
     /// A file operation failed.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -64,38 +138,124 @@ pub enum Error {
         path: PathBuf,
         /// The kernel's answer.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
 impl Error {
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::Usage { what: what.into(), help: None }
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { action, path: path.into(), source: source.into() }
+    }
+
     /// Its class.
     pub fn class(&self) -> Class {
+        use nacre_store::Error as Store;
         match self {
             Self::NotFound { .. } => Class::NotFound,
             Self::Usage { .. } => Class::Usage,
             Self::Conflict { .. } => Class::Conflict,
+            Self::BadPlan { .. } => Class::Component,
+            Self::Plugin(nacre_plugin::Error::Setting(_)) => Class::Usage,
+            Self::Plugin(_) => Class::Component,
+            Self::Step { source, .. } | Self::Sys(source) => class_of_sys(source),
+            Self::Unsupported { .. } | Self::NoDriver { .. } => Class::Other,
+            Self::Layer { source, .. } => full_or(source, Class::BadArchive),
+            Self::Archive(source) => full_or(source, Class::BadArchive),
+            Self::Tar(source) => full_or(source, Class::BadArchive),
+            Self::Union(source) => full_or(source, Class::Other),
+            Self::Runtime(_) => Class::Runtime,
             Self::Io { source, .. } => class_of_io(source),
+            Self::Store(store) => match store {
+                Store::NotFound { .. } => Class::NotFound,
+                Store::Ambiguous { .. } | Store::InvalidName { .. } | Store::InvalidId { .. } => Class::Usage,
+                Store::NameInUse { .. }
+                | Store::ImageInUse { .. }
+                | Store::LayerInUse { .. }
+                | Store::LayerExists { .. }
+                | Store::Running { .. }
+                | Store::Mounted { .. }
+                | Store::Busy { .. } => Class::Conflict,
+                Store::LayerMissing { .. }
+                | Store::BlobMissing { .. }
+                | Store::BlobDamaged { .. }
+                | Store::Damaged { .. }
+                | Store::BadRecord { .. }
+                | Store::SchemaTooNew { .. } => Class::Damaged,
+                Store::Permission { .. } | Store::ReadOnly { .. } => Class::Permission,
+                Store::DiskFull { .. } => Class::NoSpace,
+                other => full_or(other, Class::Other),
+            },
         }
     }
 
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Usage { help, .. } => help.clone(),
-            Self::Conflict { help, .. } => Some(help.clone()),
-            _ => None,
-        }
+        let text = match self {
+            Self::Usage { help, .. } => return help.clone(),
+            Self::Conflict { help, .. } => return Some(help.clone()),
+            Self::NotFound { kind: "image", .. } => "`nacre images` lists the images that are here",
+            Self::NotFound { kind: "container", .. } => "`nacre ps -a` lists the containers",
+            Self::NotFound { kind: "driver", .. } => "`nacre driver ls` lists the drivers",
+            Self::Store(nacre_store::Error::NotFound { kind, .. }) => match kind {
+                nacre_store::Kind::Image => "`nacre images` lists the images that are here",
+                nacre_store::Kind::Container => "`nacre ps -a` lists the containers",
+                nacre_store::Kind::Layer => "`nacre layer ls` lists the layers",
+            },
+            Self::Store(nacre_store::Error::NameInUse { .. }) => {
+                "remove or rename that container, or give another --name"
+            }
+            Self::Store(nacre_store::Error::ImageInUse { .. }) => {
+                "remove the containers first, or use --force to take only the name away"
+            }
+            Self::Store(nacre_store::Error::Running { .. }) => "stop it first, or use --force",
+            Self::BadPlan { .. } => "nothing was changed; the component is faulty, use another one",
+            Self::NoDriver { .. } => "put --root on another file system, or name a driver with --driver",
+            _ => match self.class() {
+                Class::NoSpace => "free some space, for example with `nacre image prune`, and try again",
+                Class::Permission => "run nacre as root",
+                Class::Damaged => "`nacre system check` lists what is damaged",
+                Class::BadArchive => "nothing of the archive was kept; get it again from where it came from",
+                _ => return None,
+            },
+        };
+        Some(text.to_owned())
     }
 }
 
-pub(crate) fn class_of_io(e: &std::io::Error) -> Class {
-    match e.raw_os_error() {
-        Some(libc_enospc) if libc_enospc == rustix::io::Errno::NOSPC.raw_os_error() => Class::NoSpace,
-        _ => match e.kind() {
-            std::io::ErrorKind::PermissionDenied => Class::Permission,
-            std::io::ErrorKind::NotFound => Class::NotFound,
-            _ => Class::Other,
-        },
+/// A full disk shows itself at the end of any chain of causes.
+fn full_or(error: &(dyn std::error::Error + 'static), otherwise: Class) -> Class {
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        if let Some(io) = e.downcast_ref::<io::Error>()
+            && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return Class::NoSpace;
+        }
+        cause = e.source();
+    }
+    otherwise
+}
+
+fn class_of_sys(error: &nacre_sys::Error) -> Class {
+    match error {
+        nacre_sys::Error::Busy { .. } | nacre_sys::Error::HoldsMount { .. } => Class::Conflict,
+        other => other.io_kind().map_or(Class::Other, class_of_kind),
+    }
+}
+
+fn class_of_io(error: &io::Error) -> Class {
+    class_of_kind(error.kind())
+}
+
+fn class_of_kind(kind: io::ErrorKind) -> Class {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Class::NoSpace,
+        io::ErrorKind::PermissionDenied => Class::Permission,
+        io::ErrorKind::NotFound => Class::NotFound,
+        _ => Class::Other,
     }
 }

@@ -17,12 +17,35 @@
 //! # }
 //! ```
 
-mod api;
+mod assemble;
+mod check;
+mod commit;
+mod container;
+mod crash;
+mod diff;
+mod driver;
 mod error;
+mod facts;
+mod files;
+mod filling;
+mod image;
+mod info;
+mod journal;
+mod layer;
+mod load;
+mod mount;
+mod open;
+mod plan;
+mod process;
 mod progress;
+mod save;
 mod types;
 
-pub use api::*;
 pub use error::{Class, Error};
+pub use info::Info;
+pub use open::Engine;
+pub use plan::check::PlanFault;
+pub use process::ExecOptions;
 pub use progress::{LayerStatus, NoProgress, Progress};
+pub use save::SaveTarget;
 pub use types::*;

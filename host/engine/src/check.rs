@@ -1,0 +1,129 @@
+//! Whether what is on disk is what the records say: `system check`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use nacre_plugin::types::{Place, Root};
+use nacre_store::Depth;
+use nacre_sys::mount::below;
+
+use crate::driver::Driver;
+use crate::types::Finding;
+use crate::{Engine, Error};
+
+impl Engine {
+    /// List everything that is not as it must be: in the records, in the drivers' folders, among the mounts.
+    /// With `repair`, what can be mended without losing anything is mended.
+    pub fn check(&self, repair: bool) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        if repair {
+            let swept = self.store.sweep_content()?;
+            findings.extend(swept.into_iter().map(|(digest, size)| Finding {
+                kind: "unneeded-content".to_owned(),
+                message: format!("content {digest} of {size} bytes was needed by nothing"),
+                repaired: true,
+            }));
+            self.store.sweep_run()?;
+        }
+        findings.extend(self.store.check(Depth::Bytes)?.into_iter().map(|finding| Finding {
+            kind: kind_of(&finding),
+            message: finding.to_string(),
+            repaired: false,
+        }));
+        for shipped in nacre_drivers::BUILTIN {
+            if self.root().join(shipped.name).is_dir() {
+                self.check_driver(&*self.driver(shipped.name)?, repair, &mut findings)?;
+            }
+        }
+        Ok(findings)
+    }
+
+    fn check_driver(&self, driver: &Driver, repair: bool, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        let (layers, containers, mounts, journal) = self.store.read(|view| {
+            Ok((view.layers(Some(driver.name()))?, view.containers(true)?, view.mounts()?, view.journal()?))
+        })?;
+        let containers = containers.iter().filter(|container| container.driver == driver.name());
+        let recorded: Vec<String> = layers
+            .iter()
+            .map(|layer| layer.dir.as_str().to_owned())
+            .chain(containers.map(|container| container.dir.as_str().to_owned()))
+            .collect();
+        // What is being made or removed right now is in the journal.
+        let under_way = journal.into_iter().map(|entry| entry.new.subject);
+        let mut owned = BTreeSet::new();
+        for layer in recorded.iter().cloned().chain(under_way) {
+            owned.extend(driver.footprint(&layer)?.into_iter().map(key));
+        }
+        for layer in &recorded {
+            let usage = driver.usage(layer)?;
+            if !driver.roots().dir(usage.root).exists(&usage.path)? {
+                findings.push(finding(
+                    "lost-layer",
+                    format!("layer folder {usage} of {} is gone", driver.name()),
+                ));
+            }
+        }
+        for orphan in self.orphans(driver, &owned)? {
+            let path = driver.roots().absolute(&orphan);
+            if repair {
+                driver.roots().dir(orphan.root).remove_tree(&orphan.path)?;
+            }
+            findings.push(Finding {
+                repaired: repair,
+                ..finding("orphan", format!("{} belongs to no layer", path.display()))
+            });
+        }
+        let expected: BTreeSet<PathBuf> = mounts.iter().map(|mount| mount.target.clone()).collect();
+        let real: BTreeSet<PathBuf> =
+            below(driver.roots().home().path())?.into_iter().map(|mount| mount.mount_point).collect();
+        for target in real.difference(&expected) {
+            findings.push(finding("stray-mount", format!("{} is mounted for nobody", target.display())));
+        }
+        for mount in mounts.iter().filter(|m| m.driver == driver.name() && !real.contains(&m.target)) {
+            findings.push(finding("lost-mount", format!("{} is not mounted", mount.target.display())));
+        }
+        Ok(())
+    }
+
+    /// Entries of the home, and of its shared folders, that belong to no layer.
+    fn orphans(&self, driver: &Driver, owned: &BTreeSet<(u8, String)>) -> Result<Vec<Place>, Error> {
+        let shared = &driver.layout().shared;
+        let mut orphans = Vec::new();
+        for folder in std::iter::once("").chain(shared.iter().map(String::as_str)) {
+            let dir = match driver.roots().home().sub(folder) {
+                Err(e) if e.is_not_found() => continue,
+                dir => dir?,
+            };
+            for entry in dir.entries()? {
+                let name = entry.name.to_string_lossy();
+                let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
+                let place = Place { root: Root::Home, path };
+                if !shared.contains(&place.path) && !owned.contains(&key(place.clone())) {
+                    orphans.push(place);
+                }
+            }
+        }
+        Ok(orphans)
+    }
+}
+
+fn key(place: Place) -> (u8, String) {
+    (place.root as u8, place.path)
+}
+
+fn finding(kind: &str, message: String) -> Finding {
+    Finding { kind: kind.to_owned(), message, repaired: false }
+}
+
+/// The name of a finding's case, in the form `image-config-missing`.
+fn kind_of(finding: &nacre_store::Finding) -> String {
+    let debug = format!("{finding:?}");
+    let name: String = debug.chars().take_while(|c| c.is_alphanumeric()).collect();
+    name.chars().enumerate().fold(String::new(), |mut word, (i, c)| {
+        if c.is_uppercase() && i > 0 {
+            word.push('-');
+        }
+        word.push(c.to_ascii_lowercase());
+        word
+    })
+}

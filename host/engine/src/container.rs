@@ -1,0 +1,300 @@
+//! Containers: created, listed, inspected, removed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use nacre_archive::image::config::ImageConfig;
+use nacre_plugin::types::{LayerKind, Setting};
+use nacre_store::{Container, ContainerId, ContainerState, LayerId, NewContainer, Tx};
+use nacre_sys::dir::Dir;
+use serde::{Deserialize, Serialize};
+
+use crate::driver::Driver;
+use crate::journal::Durability;
+use crate::types::{ContainerSize, ContainerSummary, CreateOptions, Created, Removed, State};
+use crate::{Engine, Error};
+
+/// What is kept of a container beside its record: everything that a later start needs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ContainerConfig {
+    /// The program and its arguments, entry point and command joined.
+    pub args: Vec<String>,
+    /// How many of `args` are the entry point.
+    pub entrypoint: usize,
+    pub env: Vec<String>,
+    pub workdir: String,
+    pub user: String,
+    pub hostname: String,
+    pub labels: BTreeMap<String, String>,
+    pub stop_signal: Option<String>,
+    pub read_only: bool,
+    pub tty: bool,
+    pub interactive: bool,
+    pub host_network: bool,
+    pub auto_remove: bool,
+    /// The driver's settings for this container alone.
+    pub settings: Vec<Setting>,
+}
+
+impl ContainerConfig {
+    pub(crate) fn of(container: &Container) -> Result<Self, Error> {
+        Ok(serde_json::from_str(&container.config).map_err(nacre_store::Error::from)?)
+    }
+
+    /// The user's wishes on top of the image's.
+    fn merge(options: &CreateOptions, image: &ImageConfig, settings: Vec<Setting>) -> Result<Self, Error> {
+        let base = &image.config;
+        let replaced = options.entrypoint.is_some();
+        let entrypoint = options.entrypoint.clone().unwrap_or_else(|| base.entrypoint.clone());
+        // As Docker: an entry point of one's own drops the image's command.
+        let command = if !options.command.is_empty() {
+            options.command.clone()
+        } else if replaced {
+            Vec::new()
+        } else {
+            base.cmd.clone()
+        };
+        let args: Vec<String> = entrypoint.iter().cloned().chain(command).collect();
+        if args.is_empty() {
+            return Err(Error::Usage {
+                what: format!("the image {} has no command", options.image),
+                help: Some("give one after the image's name, such as `nacre run IMAGE sh`".to_owned()),
+            });
+        }
+        let mut labels = base.labels.clone();
+        labels.extend(options.labels.clone());
+        Ok(Self {
+            args,
+            entrypoint: entrypoint.len(),
+            env: environment(&base.env, &options.env),
+            workdir: options.workdir.clone().unwrap_or_else(|| base.working_dir.clone()),
+            user: options.user.clone().unwrap_or_else(|| base.user.clone()),
+            hostname: options.hostname.clone().unwrap_or_default(),
+            labels,
+            stop_signal: Some(base.stop_signal.clone()).filter(|signal| !signal.is_empty()),
+            read_only: options.read_only,
+            tty: options.tty,
+            interactive: options.interactive,
+            host_network: options.host_network,
+            auto_remove: options.auto_remove,
+            settings,
+        })
+    }
+}
+
+/// The image's variables, then the user's over them; `NAME` alone takes the caller's value, or removes
+/// the variable where the caller has none (`docker run -e`).
+pub(crate) fn environment(image: &[String], user: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = image.to_vec();
+    for given in user {
+        let name = given.split('=').next().unwrap_or_default();
+        all.retain(|known| known.split('=').next() != Some(name));
+        if given.contains('=') {
+            all.push(given.clone());
+        } else if let Ok(value) = std::env::var(name) {
+            all.push(format!("{name}={value}"));
+        }
+    }
+    all
+}
+
+impl Engine {
+    /// Create a container: a thin writable layer on an image, and a record of what to run on it.
+    pub fn create(&self, options: &CreateOptions) -> Result<Created, Error> {
+        let image = self.find_image(&options.image)?;
+        let driver = self.current_driver()?;
+        let parent = self.top_layer(&image)?;
+        let settings = self.own_settings(&driver, &options.storage_opts)?;
+        let config = ContainerConfig::merge(options, &self.image_config(&image)?, settings)?;
+        let parents = match &parent {
+            Some(chain) => self.parents(driver.name(), chain)?,
+            None => Vec::new(),
+        };
+        let dir = LayerId::random()?;
+        let made = driver.create(dir.as_str(), LayerKind::Container, Some(parents), &config.settings)?;
+        let new = NewContainer {
+            id: ContainerId::random()?,
+            name: options.name.clone(),
+            image: Some(image.id),
+            image_ref: options.image.clone(),
+            driver: driver.name().to_owned(),
+            dir,
+            parent,
+            config: serde_json::to_value(&config).map_err(nacre_store::Error::from)?,
+            created: Timestamp::now(),
+        };
+        let added = self.make(&driver, &made.plan, Durability::Power, |tx| tx.add_container(&new))?;
+        Ok(match added {
+            Some(container) => Created { id: container.id.as_str().to_owned(), name: container.name },
+            None => Created { id: new.id.as_str().to_owned(), name: new.name.unwrap_or_default() },
+        })
+    }
+
+    /// List containers, the newest first: those that run, or all.
+    pub fn containers(&self, all: bool, sizes: bool) -> Result<Vec<ContainerSummary>, Error> {
+        let (containers, images) = self.store.read(|view| {
+            let images = if sizes { view.images()? } else { Vec::new() };
+            Ok((view.containers(all)?, images))
+        })?;
+        let image_sizes: BTreeMap<_, _> = images.iter().map(|image| (image.id, image.size)).collect();
+        let mut summaries = Vec::with_capacity(containers.len());
+        for container in containers {
+            let mut summary = summary_of(&container)?;
+            if !all && summary.state != State::Running {
+                continue;
+            }
+            if sizes {
+                let below = container.image.and_then(|id| image_sizes.get(&id).copied()).unwrap_or(0);
+                let writable = self.writable_size(&container)?;
+                summary.size = Some(ContainerSize { writable, virtual_size: writable + below });
+            }
+            summaries.push(summary);
+        }
+        Ok(summaries)
+    }
+
+    /// Remove a container and its writable layer; with `force` also a running or mounted one.
+    pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
+        let container = self.find_container(container)?;
+        if force {
+            self.end_process(&container)?;
+            self.drop_all_holders(&container)?;
+        }
+        self.remove_found(&container)
+    }
+
+    /// Remove all containers that do not run.
+    pub fn prune_containers(&self) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        for container in self.store.read(|view| view.containers(true))? {
+            if container.state == ContainerState::Running || container.mounted {
+                continue;
+            }
+            let bytes = self.writable_size(&container)?;
+            self.remove_found(&container)?;
+            removed.deleted.push(container.id.as_str().to_owned());
+            removed.bytes += bytes;
+        }
+        Ok(removed)
+    }
+
+    /// Everything about a container, in Docker's words.
+    pub fn inspect_container(&self, container: &str) -> Result<serde_json::Value, Error> {
+        let container = self.find_container(container)?;
+        let config = ContainerConfig::of(&container)?;
+        let (entrypoint, command) = config.args.split_at(config.entrypoint.min(config.args.len()));
+        let driver = self.driver(&container.driver)?;
+        let (mount, holders) =
+            self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
+        let (changes, _) = driver.changes(container.dir.as_str())?;
+        let summary = summary_of(&container)?;
+        let time = |t: Option<Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
+        Ok(serde_json::json!({
+            "Id": container.id.as_str(),
+            "Name": format!("/{}", container.name),
+            "Created": container.created.to_string(),
+            "Path": config.args.first(),
+            "Args": config.args.get(1..).unwrap_or_default(),
+            "State": {
+                "Status": summary.state,
+                "Running": summary.state == State::Running,
+                "Pid": summary.pid.unwrap_or(0),
+                "ExitCode": container.exit_code.unwrap_or(0),
+                "Error": container.error.clone().unwrap_or_default(),
+                "StartedAt": time(container.started),
+                "FinishedAt": time(container.finished),
+            },
+            "Image": container.image.map(|id| id.to_string()),
+            "Driver": container.driver,
+            "GraphDriver": {
+                "Name": container.driver,
+                "Data": {
+                    "LayerDir": driver.roots().home().path().join(container.dir.as_str()),
+                    "ChangesDir": changes.path(),
+                    "MergedDir": mount.as_ref().map(|m| m.target.clone()),
+                },
+            },
+            "MountHolders": holders,
+            "SizeRw": self.writable_size(&container)?,
+            "HostConfig": {
+                "NetworkMode": if config.host_network { "host" } else { "none" },
+                "AutoRemove": config.auto_remove,
+                "ReadonlyRootfs": config.read_only,
+                "StorageOpt": config.settings.iter().map(|s| (s.name.clone(), s.value.clone()))
+                    .collect::<BTreeMap<_, _>>(),
+            },
+            "Config": {
+                "Hostname": config.hostname,
+                "User": config.user,
+                "Tty": config.tty,
+                "OpenStdin": config.interactive,
+                "Env": config.env,
+                "Cmd": command,
+                "Entrypoint": entrypoint,
+                "Image": container.image_ref,
+                "WorkingDir": config.workdir,
+                "Labels": config.labels,
+                "StopSignal": config.stop_signal,
+            },
+        }))
+    }
+
+    /// A container by name, ID or ID prefix.
+    pub(crate) fn find_container(&self, name: &str) -> Result<Container, Error> {
+        Ok(self.store.read(|view| view.find_container(name))?)
+    }
+
+    /// Bytes of a container's writable layer.
+    pub(crate) fn writable_size(&self, container: &Container) -> Result<u64, Error> {
+        self.layer_bytes(&*self.driver(&container.driver)?, &container.dir)
+    }
+
+    fn layer_bytes(&self, driver: &Driver, layer: &LayerId) -> Result<u64, Error> {
+        let place = driver.usage(layer.as_str())?;
+        let root: &Dir = driver.roots().dir(place.root);
+        Ok(root.tree_bytes(&place.path)?.bytes)
+    }
+
+    pub(crate) fn remove_found(&self, container: &Container) -> Result<(), Error> {
+        let driver = self.driver(&container.driver)?;
+        let lock = self.store.lock_mount(&container.dir)?;
+        let plan = driver.remove(container.dir.as_str())?;
+        let forget = |tx: &Tx<'_>| tx.remove_container(&container.id).map(drop);
+        let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
+        self.unmake(&driver, &plan, forget, keep_in_journal)?;
+        drop(lock);
+        self.forget_process(container)
+    }
+}
+
+/// What a listing says of a container. A process that died unseen is told from the kernel.
+pub(crate) fn summary_of(container: &Container) -> Result<ContainerSummary, Error> {
+    let config = ContainerConfig::of(container)?;
+    let alive = match &container.process {
+        Some(process) => process.is_alive()?,
+        None => false,
+    };
+    let state = match container.state {
+        ContainerState::Created => State::Created,
+        ContainerState::Running if alive => State::Running,
+        _ => State::Exited,
+    };
+    Ok(ContainerSummary {
+        id: container.id.as_str().to_owned(),
+        name: container.name.clone(),
+        image: container.image_ref.clone(),
+        image_id: container.image.map(|id| id.to_string()),
+        command: config.args.join(" "),
+        created: container.created.as_second(),
+        state,
+        started: container.started.map(|t| t.as_second()),
+        finished: container.finished.map(|t| t.as_second()),
+        exit_code: container.exit_code,
+        pid: container.process.as_ref().filter(|_| alive).and_then(|p| u32::try_from(p.pid).ok()),
+        labels: config.labels,
+        mounted: container.mounted,
+        driver: container.driver.clone(),
+        size: None,
+    })
+}

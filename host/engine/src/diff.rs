@@ -1,0 +1,210 @@
+//! What a container changed, and where a path comes from.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nacre_plugin::storage::Difference;
+use nacre_plugin::types::Whiteouts;
+use nacre_store::{Container, LayerId};
+use nacre_union::{FirstWrite, Found, Metadata, Stack, Trail};
+
+use crate::driver::Driver;
+use crate::types::{Change, Probe, Why};
+use crate::{Engine, Error};
+
+/// What a runtime makes in a container's tree, empty, to mount something on. It is no change of the
+/// container's.
+const PLACEHOLDERS: [&str; 10] = [
+    "/dev",
+    "/dev/console",
+    "/dev/pts",
+    "/dev/shm",
+    "/dev/mqueue",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sys",
+];
+
+impl Engine {
+    /// What a container changed, sorted by path.
+    pub fn diff(&self, container: &str) -> Result<Vec<Change>, Error> {
+        let container = self.find_container(container)?;
+        let changes = self.changes(&container, &PLACEHOLDERS)?;
+        Ok(changes
+            .into_iter()
+            .map(|change| Change {
+                kind: change.kind.letter(),
+                path: change.path.as_os_str().as_bytes().to_vec(),
+            })
+            .collect())
+    }
+
+    /// Where a path of a container or image comes from: each layer that was looked at, and what a first
+    /// write would cost.
+    pub fn why(&self, object: &str, path: &str) -> Result<Why, Error> {
+        let (stack, names) = self.stack_of(object)?;
+        let trail = stack.trail(path)?;
+        let path = Path::new("/").join(&trail.path);
+        Ok(Why {
+            answer: answer(&trail, &names),
+            first_write: first_write(&trail),
+            probes: trail
+                .steps
+                .iter()
+                .map(|step| {
+                    let (found, detail) = describe(&step.found, step.opaque.as_deref());
+                    Probe {
+                        index: step.layer,
+                        layer: names.get(step.layer).cloned().unwrap_or_default(),
+                        found: found.to_owned(),
+                        detail,
+                        answers: trail.answer == Some(step.layer),
+                    }
+                })
+                .collect(),
+            path: path.display().to_string(),
+        })
+    }
+
+    /// Placeholders that hold nothing, relative to the root: they do not belong into an image.
+    pub(crate) fn untouched_placeholders(&self, container: &Container) -> Result<Vec<Vec<u8>>, Error> {
+        let changed = self.changes(container, &PLACEHOLDERS)?;
+        Ok(PLACEHOLDERS
+            .iter()
+            .filter(|place| !changed.iter().any(|change| change.path == Path::new(place)))
+            .map(|place| place.trim_start_matches('/').as_bytes().to_vec())
+            .collect())
+    }
+
+    fn changes(
+        &self,
+        container: &Container,
+        placeholders: &[&str],
+    ) -> Result<Vec<nacre_union::Change>, Error> {
+        let driver = self.driver(&container.driver)?;
+        let below = self.lower_stack(&driver, container)?;
+        Ok(match driver.diff(container.dir.as_str())? {
+            Difference::Changes((place, format)) => {
+                let upper = union_layer(driver.roots().open_place(&place)?, format);
+                nacre_union::changes(&upper, &below, placeholders)?
+            }
+            Difference::Trees((old, new)) => nacre_union::compare(
+                &Stack::whole(driver.roots().open_place(&old)?),
+                &Stack::whole(driver.roots().open_place(&new)?),
+                placeholders,
+            )?,
+        })
+    }
+
+    fn lower_stack(&self, driver: &Driver, container: &Container) -> Result<Stack, Error> {
+        let parents = match &container.parent {
+            Some(parent) => self.parents(driver.name(), parent)?,
+            None => Vec::new(),
+        };
+        let layers = parents.iter().map(|dir| layer(driver, dir)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Stack::new(layers))
+    }
+
+    /// The layers of a container or an image, topmost first, with what to call each.
+    fn stack_of(&self, object: &str) -> Result<(Stack, Vec<String>), Error> {
+        let found = self.find_container(object);
+        if let Err(Error::Store(nacre_store::Error::NotFound { .. })) = found {
+            let image = self.find_image(object)?;
+            let mut chain = self.image_layers(&image)?;
+            chain.reverse();
+            let driver = self.current_driver()?;
+            let layers =
+                chain.iter().map(|l| layer(&driver, l.dir.as_str())).collect::<Result<Vec<_>, _>>()?;
+            return Ok((Stack::new(layers), chain.iter().map(|l| l.diff_id.to_string()).collect()));
+        }
+        let container = found?;
+        let driver = self.driver(&container.driver)?;
+        let mut names = vec!["container".to_owned()];
+        let mut lowers = Vec::new();
+        if let Some(parent) = &container.parent {
+            for below in self.store.read(|view| view.layer_chain(&container.driver, parent))? {
+                lowers.push(layer(&driver, below.dir.as_str())?);
+                names.push(below.diff_id.to_string());
+            }
+        }
+        Ok((Stack::writable(layer(&driver, container.dir.as_str())?, lowers), names))
+    }
+
+    /// The plans for one more image layer, for `--explain`.
+    pub(crate) fn explain_layer(&self, driver: &Driver, below: Vec<String>) -> Result<(), Error> {
+        let dir = LayerId::random()?;
+        let kind = nacre_plugin::types::LayerKind::Image;
+        let new = driver.create(dir.as_str(), kind, Some(below.clone()), &[])?;
+        self.note_explained(driver, &new.plan);
+        self.note_explained(driver, &driver.commit(dir.as_str(), below)?);
+        Ok(())
+    }
+}
+
+fn layer(driver: &Driver, dir: &str) -> Result<nacre_union::Layer, Error> {
+    let (changes, format) = driver.changes(dir)?;
+    Ok(union_layer(changes, format))
+}
+
+fn union_layer(dir: nacre_sys::dir::Dir, format: Whiteouts) -> nacre_union::Layer {
+    nacre_union::Layer::new(
+        dir,
+        match format {
+            Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
+            Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
+            Whiteouts::None => nacre_union::Whiteouts::None,
+        },
+    )
+}
+
+fn describe(found: &Found, opaque: Option<&Path>) -> (&'static str, String) {
+    let slash = |at: &PathBuf| format!("/{}", at.display());
+    let (word, mut detail) = match found {
+        Found::Absent { at } => ("absent", format!("no {}", slash(at))),
+        Found::Whiteout { at } => ("whiteout", format!("{} is deleted here", slash(at))),
+        Found::NotADirectory { at } => ("blocked", format!("{} is no directory here", slash(at))),
+        Found::UnderDirectory { at } => ("hidden", format!("{} is hidden by a directory above", slash(at))),
+        Found::File(metadata) => ("file", metadata_line(metadata)),
+        Found::Directory(metadata) => ("directory", metadata_line(metadata)),
+    };
+    if let Some(at) = opaque {
+        detail.push_str(&format!("; /{} is opaque, so the layers below are hidden", at.display()));
+    }
+    (word, detail)
+}
+
+fn metadata_line(metadata: &Metadata) -> String {
+    let Metadata { kind, mode, uid, gid, size, .. } = metadata;
+    let kind = format!("{kind:?}").to_lowercase();
+    format!("{kind}, mode {mode:04o}, owner {uid}:{gid}, {size} bytes")
+}
+
+fn answer(trail: &Trail, names: &[String]) -> String {
+    match trail.answer {
+        None => "no layer has it".to_owned(),
+        Some(index) => {
+            let name = names.get(index).map_or("", String::as_str);
+            let looked = trail.steps.len();
+            format!("layer {index} ({name}) answers, after {looked} of {} layers were looked at", names.len())
+        }
+    }
+}
+
+fn first_write(trail: &Trail) -> String {
+    match trail.first_write {
+        None if trail.answer.is_none() => "there is nothing to be written to".to_owned(),
+        None => "an image takes no writes".to_owned(),
+        Some(FirstWrite::InUpper) => "nothing: it is in the writable layer already".to_owned(),
+        Some(FirstWrite::CopyUp { bytes, allocated, same_filesystem, parents }) => {
+            let parents = match parents {
+                0 => String::new(),
+                1 => ", and makes 1 directory".to_owned(),
+                n => format!(", and makes {n} directories"),
+            };
+            let sharing = if same_filesystem { "" } else { ", to another file system" };
+            format!("copies {bytes} bytes ({allocated} of them no holes) up{sharing}{parents}")
+        }
+    }
+}

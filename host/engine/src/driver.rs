@@ -1,0 +1,253 @@
+//! A storage driver that is ready for use: its component, its folders, and what it may do.
+//!
+//! Every method asks the component for a plan and checks it. Nothing here changes anything; see
+//! [`crate::journal`] for what happens to a plan.
+
+use std::sync::Arc;
+
+use nacre_plugin::description::Grant;
+use nacre_plugin::plan::Step;
+use nacre_plugin::storage::{
+    CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Suitability,
+};
+use nacre_plugin::types::{Facts, LayerKind, Place, Setting, Whiteouts};
+use nacre_plugin::{Component, StateView, StorageDriver};
+use nacre_sys::dir::Dir;
+
+use crate::Error;
+use crate::plan::check::{Rules, check, check_place};
+use crate::plan::{Plan, Roots};
+
+/// What a plan does to a layer. What becomes of the plan after a crash follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Operation {
+    Create,
+    Commit,
+    Mount,
+    Unmount,
+    Remove,
+}
+
+impl Operation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Commit => "commit",
+            Self::Mount => "mount",
+            Self::Unmount => "unmount",
+            Self::Remove => "remove",
+        }
+    }
+
+    /// What the operation removes is gone from the records before its plan is run, so the plan is to be
+    /// completed. What it makes is recorded after, so the plan is to be undone.
+    pub(crate) fn is_completed_after_crash(self) -> bool {
+        matches!(self, Self::Unmount | Self::Remove)
+    }
+}
+
+/// A checked plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    pub operation: Operation,
+    /// The layer that it is about.
+    pub layer: String,
+    pub steps: Plan,
+}
+
+/// A checked plan for a new layer.
+#[derive(Debug)]
+pub(crate) struct NewLayer {
+    pub plan: Prepared,
+    pub content: Place,
+    pub format: Whiteouts,
+}
+
+/// A checked plan for a mount.
+#[derive(Debug)]
+pub(crate) struct NewMount {
+    pub plan: Prepared,
+    pub target: Place,
+}
+
+/// A layer together with the chain below it, newest first.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    pub layer: String,
+    pub kind: LayerKind,
+    pub parents: Vec<String>,
+}
+
+/// A driver on a storage root.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    component: Component,
+    instance: Box<dyn StorageDriver>,
+    roots: Roots,
+    facts: Facts,
+    layout: HomeLayout,
+    settings: Vec<Setting>,
+}
+
+impl Driver {
+    /// Make a component ready for the storage root `root`.
+    pub(crate) fn new(
+        component: Component,
+        (root, run): (&Dir, &Dir),
+        facts: impl FnOnce(&Dir) -> Result<Facts, Error>,
+        state: Arc<dyn StateView>,
+        settings: Vec<Setting>,
+    ) -> Result<Self, Error> {
+        let roots = Roots::open(root, run, &component.description().name)?;
+        let instance: Box<dyn StorageDriver> = Box::new(component.driver(state)?);
+        let layout = instance.layout()?;
+        Ok(Self { facts: facts(roots.home())?, component, instance, roots, layout, settings })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.component.description().name
+    }
+
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
+    }
+
+    pub(crate) fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(crate) fn layout(&self) -> &HomeLayout {
+        &self.layout
+    }
+
+    /// Time spent in the component so far.
+    pub(crate) fn spent(&self) -> nacre_plugin::Spent {
+        self.instance.spent()
+    }
+
+    pub(crate) fn examples(&self) -> Result<Vec<Example>, Error> {
+        Ok(self.instance.examples()?)
+    }
+
+    /// Whether it can work here.
+    pub(crate) fn probe(&self) -> Result<Suitability, Error> {
+        Ok(self.instance.probe(&self.facts, &self.settings)?)
+    }
+
+    /// Plan a new layer. `own` are settings for this layer alone, in canonical form.
+    pub(crate) fn create(
+        &self,
+        layer: &str,
+        kind: LayerKind,
+        parents: Option<Vec<String>>,
+        own: &[Setting],
+    ) -> Result<NewLayer, Error> {
+        let request =
+            CreateRequest { id: layer.to_owned(), kind, parents, settings: self.with_settings(own) };
+        let made = self.instance.create_layer(&self.facts, &request)?;
+        self.check_place(&made.content, layer)?;
+        let plan = self.checked(Operation::Create, layer, made.steps)?;
+        Ok(NewLayer { plan, content: made.content, format: made.format })
+    }
+
+    /// Plan the end of an image layer's filling.
+    pub(crate) fn commit(&self, layer: &str, parents: Vec<String>) -> Result<Prepared, Error> {
+        let request = CommitRequest { id: layer.to_owned(), parents };
+        self.checked(Operation::Commit, layer, self.instance.commit(&self.facts, &request)?)
+    }
+
+    /// Plan a mount.
+    pub(crate) fn mount(&self, chain: &Chain, read_only: bool, own: &[Setting]) -> Result<NewMount, Error> {
+        let request = MountRequest {
+            id: chain.layer.clone(),
+            kind: chain.kind,
+            parents: chain.parents.clone(),
+            read_only,
+            settings: self.with_settings(own),
+        };
+        let mounted = self.instance.mount(&self.facts, &request)?;
+        self.check_place(&mounted.target, &chain.layer)?;
+        let plan = self.checked(Operation::Mount, &chain.layer, mounted.steps)?;
+        Ok(NewMount { plan, target: mounted.target })
+    }
+
+    /// Plan the end of a mount.
+    pub(crate) fn unmount(&self, layer: &str) -> Result<Prepared, Error> {
+        self.checked(Operation::Unmount, layer, self.instance.unmount(layer)?)
+    }
+
+    /// Plan the removal of a layer.
+    pub(crate) fn remove(&self, layer: &str) -> Result<Prepared, Error> {
+        self.checked(Operation::Remove, layer, self.instance.remove(layer)?)
+    }
+
+    /// The directory whose bytes a layer is charged with.
+    pub(crate) fn usage(&self, layer: &str) -> Result<Place, Error> {
+        let place = self.instance.usage(layer)?;
+        self.check_place(&place, layer)?;
+        Ok(place)
+    }
+
+    /// How the changes of a layer are found.
+    pub(crate) fn diff(&self, layer: &str) -> Result<Difference, Error> {
+        let difference = self.instance.diff(layer)?;
+        match &difference {
+            Difference::Changes((place, _)) => self.check_place(place, layer)?,
+            Difference::Trees((_, own)) => self.check_place(own, layer)?,
+        }
+        Ok(difference)
+    }
+
+    /// The directory that holds just the changes of a layer, open.
+    pub(crate) fn changes(&self, layer: &str) -> Result<(Dir, Whiteouts), Error> {
+        match self.diff(layer)? {
+            Difference::Changes((place, format)) => Ok((self.roots.open_place(&place)?, format)),
+            Difference::Trees(_) => Err(Error::Unsupported {
+                what: format!("the driver {} keeps whole trees, which can't be compared yet", self.name()),
+            }),
+        }
+    }
+
+    /// The entries of the home that belong to a layer.
+    pub(crate) fn footprint(&self, layer: &str) -> Result<Vec<Place>, Error> {
+        Ok(self.instance.footprint(layer)?)
+    }
+
+    fn checked(&self, operation: Operation, layer: &str, steps: Vec<Step>) -> Result<Prepared, Error> {
+        let footprint = self.instance.footprint(layer)?;
+        let rules =
+            Rules { grants: self.grants(), layer, footprint: &footprint, shared: &self.layout.shared };
+        check(&steps, &rules).map_err(|source| self.refused(operation.name(), source))?;
+        Ok(Prepared { operation, layer: layer.to_owned(), steps })
+    }
+
+    fn check_place(&self, place: &Place, layer: &str) -> Result<(), Error> {
+        check_place(place, layer).map_err(|source| self.refused("answer", source))
+    }
+
+    fn refused(&self, operation: &'static str, source: crate::plan::check::PlanFault) -> Error {
+        Error::BadPlan { driver: self.name().to_owned(), operation, source }
+    }
+
+    /// Until people can grant less, a component has what it asks for.
+    fn grants(&self) -> &[Grant] {
+        &self.component.description().grants
+    }
+
+    /// The driver's settings with those of one layer on top.
+    fn with_settings(&self, own: &[Setting]) -> Vec<Setting> {
+        let mut all = self.settings.clone();
+        for setting in own {
+            match all.iter_mut().find(|s| s.name == setting.name) {
+                Some(known) => known.value.clone_from(&setting.value),
+                None => all.push(setting.clone()),
+            }
+        }
+        all
+    }
+}

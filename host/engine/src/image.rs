@@ -1,0 +1,242 @@
+//! Images: listed, named, inspected, removed.
+
+use std::collections::BTreeMap;
+
+use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
+use nacre_archive::reference::Reference;
+use nacre_store::{Image, ImageLayer, Layer, Tx};
+
+use crate::types::{HistoryEntry, ImageSummary, Removed};
+use crate::{Engine, Error};
+
+impl Engine {
+    /// List images, the newest first.
+    pub fn images(&self) -> Result<Vec<ImageSummary>, Error> {
+        let images = self.store.read(|view| view.images())?;
+        images
+            .into_iter()
+            .map(|image| {
+                let labels = self.image_config(&image)?.config.labels;
+                Ok(ImageSummary {
+                    id: image.id.to_string(),
+                    references: image.tags.iter().map(|tag| familiar(tag)).collect(),
+                    created: image.created.map(|t| t.as_second()),
+                    size: image.size,
+                    containers: image.containers,
+                    labels,
+                })
+            })
+            .collect()
+    }
+
+    /// Give an image a further name. An image that had it before loses it.
+    pub fn tag(&self, image: &str, reference: &str) -> Result<(), Error> {
+        let image = self.find_image(image)?;
+        let reference = parse_reference(reference)?;
+        if reference.tag().is_none() {
+            return Err(Error::usage(format!("{reference} names a digest; a name for an image needs a tag")));
+        }
+        self.store.durable(|tx| tx.tag(&reference.to_string(), &image.id))?;
+        Ok(())
+    }
+
+    /// How an image came to be, newest first.
+    pub fn history(&self, image: &str) -> Result<Vec<HistoryEntry>, Error> {
+        let image = self.find_image(image)?;
+        let config = self.image_config(&image)?;
+        let layers = self.image_layers(&image)?;
+        let mut next = layers.iter();
+        let mut entries: Vec<HistoryEntry> = config
+            .history
+            .iter()
+            .map(|step| history_entry(step, if step.empty_layer { None } else { next.next() }))
+            .collect();
+        // Tools that write no history still have layers.
+        entries.extend(next.map(|layer| history_entry(&ConfigHistory::default(), Some(layer))));
+        entries.reverse();
+        if let Some(newest) = entries.first_mut() {
+            newest.id = Some(image.id.to_string());
+        }
+        Ok(entries)
+    }
+
+    /// Everything about an image, in Docker's words.
+    pub fn inspect_image(&self, image: &str) -> Result<serde_json::Value, Error> {
+        let image = self.find_image(image)?;
+        let config = self.image_config(&image)?;
+        let layers = self.image_layers(&image)?;
+        let raw: serde_json::Value =
+            serde_json::from_slice(&self.config_bytes(&image)?).map_err(nacre_store::Error::from)?;
+        let driver = self.current_driver()?;
+        let dirs: Vec<_> =
+            layers.iter().rev().map(|layer| driver.roots().home().path().join(layer.dir.as_str())).collect();
+        Ok(serde_json::json!({
+            "Id": image.id.to_string(),
+            "RepoTags": image.tags.iter().map(|tag| familiar(tag)).collect::<Vec<_>>(),
+            "Created": image.created.map(|t| t.to_string()),
+            "Author": config.author,
+            "Architecture": image.architecture,
+            "Os": image.os,
+            "Size": image.size,
+            "VirtualSize": image.size,
+            "Config": raw.get("config"),
+            "GraphDriver": { "Name": driver.name(), "Data": { "LayerDirs": dirs } },
+            "RootFS": {
+                "Type": "layers",
+                "Layers": config.diff_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "ChainIDs": layers.iter().map(|layer| layer.chain_id.to_string()).collect::<Vec<_>>(),
+            },
+        }))
+    }
+
+    /// Take a name away from an image, and remove the image with its last one. By ID, `force` removes all
+    /// its names. Layers that nothing else needs go with it; with `no_prune` they stay, for `image prune`.
+    pub fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Removed, Error> {
+        let image = self.find_image(name)?;
+        let reference = parse_reference(name).ok().map(|r| r.to_string());
+        let named = reference.filter(|reference| image.tags.contains(reference));
+        let mut removed = Removed::default();
+        if let Some(named) = named
+            && image.tags.len() > 1
+        {
+            self.store.durable(|tx| tx.untag(&named))?;
+            removed.untagged.push(familiar(&named));
+            return Ok(removed);
+        }
+        if image.tags.len() > 1 && !force {
+            return Err(Error::Conflict {
+                what: format!("image {} has several names: {}", image.id.short(), image.tags.join(", ")),
+                help: "remove it by each of its names, or use --force".to_owned(),
+            });
+        }
+        if image.containers > 0 && force && !image.tags.is_empty() {
+            // As Docker: the names go, the image stays for its containers.
+            self.store.durable(|tx| image.tags.iter().try_for_each(|tag| tx.untag(tag).map(drop)))?;
+            removed.untagged = image.tags.iter().map(|tag| familiar(tag)).collect();
+            return Ok(removed);
+        }
+        self.drop_image(&image, no_prune, &mut removed)?;
+        Ok(removed)
+    }
+
+    /// Remove images that no container uses: those without a name, or with `all` the others too; then
+    /// layers and content that nothing needs.
+    pub fn prune_images(&self, all: bool) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        for image in self.store.read(|view| view.unused_images(all))? {
+            self.drop_image(&image, false, &mut removed)?;
+        }
+        for driver in self.store.read(|view| view.drivers_in_use())? {
+            let layers = self.store.read(|view| view.unreferenced_layers(&driver))?;
+            self.drop_layers(layers, &mut removed)?;
+        }
+        if !self.config.explain {
+            removed.bytes += self.store.sweep_content()?.iter().map(|(_, size)| size).sum::<u64>();
+        }
+        Ok(removed)
+    }
+
+    fn drop_image(&self, image: &Image, no_prune: bool, removed: &mut Removed) -> Result<(), Error> {
+        if self.config.explain {
+            let layers = self.image_layers(image)?;
+            return self.drop_layers(layers.into_iter().rev().collect(), removed);
+        }
+        let gone = self.store.durable(|tx| tx.remove_image(&image.id))?;
+        removed.untagged.extend(gone.tags.iter().map(|tag| familiar(tag)));
+        removed.deleted.push(image.id.to_string());
+        if !no_prune {
+            self.drop_layers(gone.layers, removed)?;
+        }
+        self.store.sweep_content()?;
+        Ok(())
+    }
+
+    /// Remove layers, children before their parents. One that somebody needs again by now stays.
+    fn drop_layers(&self, layers: Vec<Layer>, removed: &mut Removed) -> Result<(), Error> {
+        for layer in layers {
+            let driver = self.driver(&layer.driver)?;
+            let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
+            let plan = driver.remove(layer.dir.as_str())?;
+            let forget = |tx: &Tx<'_>| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop);
+            let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
+            match self.unmake(&driver, &plan, forget, keep_in_journal) {
+                Err(Error::Store(
+                    nacre_store::Error::LayerInUse { .. } | nacre_store::Error::LayerMissing { .. },
+                )) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    removed.deleted.push(layer.chain_id.to_string());
+                    removed.bytes += layer.size;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An image by name, ID or ID prefix.
+    pub(crate) fn find_image(&self, name: &str) -> Result<Image, Error> {
+        let reference = parse_reference(name).ok().map(|reference| reference.to_string());
+        Ok(self.store.read(|view| view.find_image(name, reference.as_deref()))?)
+    }
+
+    /// An image's configuration, as it was loaded.
+    pub(crate) fn config_bytes(&self, image: &Image) -> Result<Vec<u8>, Error> {
+        Ok(self.store.content().read_verified(image.id.digest())?)
+    }
+
+    pub(crate) fn image_config(&self, image: &Image) -> Result<ImageConfig, Error> {
+        Ok(ImageConfig::parse(&image.id.to_string(), &self.config_bytes(image)?)?)
+    }
+
+    /// The image's layers as the current driver holds them, the base first.
+    pub(crate) fn image_layers(&self, image: &Image) -> Result<Vec<Layer>, Error> {
+        let layers = self.store.read(|view| view.image_layers(&image.id))?;
+        let Some(ImageLayer { chain_id, .. }) = layers.last() else { return Ok(Vec::new()) };
+        let driver = self.current_driver()?;
+        let mut chain = self.store.read(|view| view.layer_chain(driver.name(), chain_id))?;
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The image's top layer; none for an image without layers.
+    pub(crate) fn top_layer(&self, image: &Image) -> Result<Option<nacre_archive::digest::ChainId>, Error> {
+        let layers = self.store.read(|view| view.image_layers(&image.id))?;
+        Ok(layers.last().map(|layer| layer.chain_id))
+    }
+
+    /// The names of all images by ID, in their familiar form; the short ID for one without a name.
+    pub(crate) fn image_names(&self) -> Result<BTreeMap<nacre_archive::digest::ImageId, String>, Error> {
+        let images = self.store.read(|view| view.images())?;
+        Ok(images
+            .into_iter()
+            .map(|image| {
+                let name = image.tags.first().map_or_else(|| image.id.short(), |tag| familiar(tag));
+                (image.id, name)
+            })
+            .collect())
+    }
+}
+
+fn history_entry(step: &ConfigHistory, layer: Option<&Layer>) -> HistoryEntry {
+    HistoryEntry {
+        id: None,
+        created: step.created.map(|t| t.as_second()),
+        created_by: step.created_by.clone(),
+        size: layer.map_or(0, |layer| layer.size),
+        comment: step.comment.clone(),
+        layer: layer.map(|layer| layer.diff_id.to_string()),
+    }
+}
+
+/// A name as people write it.
+pub(crate) fn parse_reference(text: &str) -> Result<Reference, Error> {
+    text.parse().map_err(|source: nacre_archive::reference::ParseReferenceError| Error::Usage {
+        what: format!("{text:?} is not an image's name: {source}"),
+        help: Some("names are lower-case, such as debian:12 or example.org/team/app:1.0".to_owned()),
+    })
+}
+
+/// A normalised name as people see it.
+pub(crate) fn familiar(normalised: &str) -> String {
+    normalised.parse::<Reference>().map_or_else(|_| normalised.to_owned(), |reference| reference.familiar())
+}

@@ -1,0 +1,201 @@
+//! What happens to a checked plan: it is journaled, run, and committed with the records that name its
+//! outcome; or it is undone.
+//!
+//! A plan that makes something (create, commit, mount) is recorded *after* it ran: whoever finds it in the
+//! journal of a dead process undoes it. A plan that removes something (unmount, remove) is run after the
+//! records that named it are *gone*: whoever finds it completes it. Either way no record ever names what
+//! is not there, and what is there without a record is in the journal.
+
+use nacre_plugin::plan::Step;
+use nacre_store::{Direction, Entry, JournalId, NewEntry, StateChange, Tx};
+
+use crate::driver::{Driver, Operation, Prepared};
+use crate::plan::Plan;
+use crate::plan::run::{StepFault, run, undo};
+use crate::{Engine, Error, crash};
+
+/// How far the outcome of a plan must have reached when the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It survives the death of the process.
+    Process,
+    /// It survives a power cut.
+    Power,
+}
+
+impl Engine {
+    /// Run a plan that makes something, and commit `record` with it. With `--explain` nothing is done, and
+    /// there is no outcome.
+    pub(crate) fn make<T>(
+        &self,
+        driver: &Driver,
+        plan: &Prepared,
+        durability: Durability,
+        record: impl FnOnce(&Tx<'_>) -> Result<T, nacre_store::Error>,
+    ) -> Result<Option<T>, Error> {
+        if self.note_explained(driver, plan) {
+            return Ok(None);
+        }
+        let owner = self.store.owner()?;
+        let entry = self.begin(driver, plan)?;
+        let outcome = self.run_steps(driver, plan).and_then(|()| {
+            let commit = |tx: &Tx<'_>| {
+                let value = record(tx)?;
+                tx.change_state(driver.name(), &state_changes(&plan.steps))?;
+                tx.journal_finish(&owner, entry)?;
+                Ok(value)
+            };
+            let value = match durability {
+                Durability::Process => self.store.write(commit)?,
+                Durability::Power => self.store.durable(commit)?,
+            };
+            crash::at(plan.operation, "record");
+            Ok(value)
+        });
+        outcome.map(Some).inspect_err(|_| self.give_up(driver, entry, &plan.steps))
+    }
+
+    /// Remove records with `forget`, and run the plan that removes what they named. Where it fails,
+    /// `restore` puts the records back; without one the plan stays in the journal, and the next command
+    /// completes it.
+    pub(crate) fn unmake(
+        &self,
+        driver: &Driver,
+        plan: &Prepared,
+        forget: impl FnOnce(&Tx<'_>) -> Result<(), nacre_store::Error>,
+        restore: Option<impl FnOnce(&Tx<'_>) -> Result<(), nacre_store::Error>>,
+    ) -> Result<(), Error> {
+        if self.note_explained(driver, plan) {
+            return Ok(());
+        }
+        let owner = self.store.owner()?;
+        let entry = entry_of(driver, plan)?;
+        let entry = self.store.write(|tx| {
+            forget(tx)?;
+            tx.journal_begin(&owner, &entry)
+        })?;
+        crash::at(plan.operation, "begin");
+        if let Err(error) = self.run_steps(driver, plan) {
+            if let Some(restore) = restore {
+                self.store.write(|tx| {
+                    restore(tx)?;
+                    tx.journal_finish(&owner, entry)
+                })?;
+            }
+            return Err(error);
+        }
+        self.finish(driver, entry, &plan.steps)?;
+        crash::at(plan.operation, "record");
+        Ok(())
+    }
+
+    /// Write a plan to the journal.
+    pub(crate) fn begin(&self, driver: &Driver, plan: &Prepared) -> Result<JournalId, Error> {
+        let entry = entry_of(driver, plan)?;
+        let id = self.store.journal_begin(&entry)?;
+        crash::at(plan.operation, "begin");
+        Ok(id)
+    }
+
+    /// Run a plan's steps. The caller has journaled it.
+    pub(crate) fn run_steps(&self, driver: &Driver, plan: &Prepared) -> Result<(), Error> {
+        let operation = plan.operation;
+        let _span = tracing::debug_span!("plan", op = operation.name(), layer = plan.layer).entered();
+        run(&plan.steps, driver.roots(), |n| crash::at_step(operation, n))
+            .map_err(|fault| step_failed(driver, operation, fault))
+    }
+
+    /// Undo a plan that was journaled by this process. What cannot be undone now stays in the journal, for
+    /// the next command.
+    pub(crate) fn give_up(&self, driver: &Driver, entry: JournalId, steps: &[Step]) {
+        let owner = match self.store.owner() {
+            Ok(owner) => owner,
+            Err(error) => return tracing::warn!(%error, "this process has no place in the journal"),
+        };
+        let done = undo(steps, driver.roots())
+            .map_err(|fault| step_failed(driver, Operation::Create, fault))
+            .and_then(|()| Ok(self.store.write(|tx| tx.journal_finish(&owner, entry))?));
+        if let Err(error) = done {
+            tracing::warn!(%error, "an unfinished plan could not be undone; the next command tries again");
+        }
+    }
+
+    fn finish(&self, driver: &Driver, entry: JournalId, steps: &[Step]) -> Result<(), Error> {
+        let owner = self.store.owner()?;
+        self.store.write(|tx| {
+            tx.change_state(driver.name(), &state_changes(steps))?;
+            tx.journal_finish(&owner, entry)
+        })?;
+        Ok(())
+    }
+
+    /// Undo or complete what dead processes left. Called when the engine is opened; costs one query when
+    /// there is nothing.
+    pub(crate) fn recover(&self) -> Result<(), Error> {
+        // The latest first: what was begun last stands on what was begun before.
+        for entry in self.store.claim_dead()? {
+            if let Err(error) = self.recover_entry(&entry) {
+                tracing::warn!(
+                    op = entry.new.op, subject = entry.new.subject, %error,
+                    "what an interrupted command left could not be mended; the next command tries again"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn recover_entry(&self, entry: &Entry) -> Result<(), Error> {
+        let driver = self.driver(&entry.new.driver)?;
+        let steps: Plan = serde_json::from_value(entry.new.plan.clone()).map_err(nacre_store::Error::from)?;
+        tracing::info!(
+            op = entry.new.op,
+            subject = entry.new.subject,
+            "recovering from an interrupted command"
+        );
+        match entry.new.direction {
+            Direction::Undo => {
+                let owner = self.store.owner()?;
+                undo(&steps, driver.roots()).map_err(|f| step_failed(&driver, Operation::Create, f))?;
+                self.store.write(|tx| tx.journal_finish(&owner, entry.id))?;
+                Ok(())
+            }
+            Direction::Redo => {
+                run(&steps, driver.roots(), |_| {})
+                    .map_err(|f| step_failed(&driver, Operation::Remove, f))?;
+                self.finish(&driver, entry.id, &steps)
+            }
+        }
+    }
+}
+
+fn entry_of(driver: &Driver, plan: &Prepared) -> Result<NewEntry, nacre_store::Error> {
+    Ok(NewEntry {
+        driver: driver.name().to_owned(),
+        op: plan.operation.name().to_owned(),
+        subject: plan.layer.clone(),
+        direction: if plan.operation.is_completed_after_crash() { Direction::Redo } else { Direction::Undo },
+        plan: serde_json::to_value(&plan.steps)?,
+        detail: serde_json::Value::Null,
+    })
+}
+
+pub(crate) fn state_changes(steps: &[Step]) -> Vec<StateChange> {
+    steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::SetState(s) => Some(StateChange::Set(s.key.clone(), s.value.clone())),
+            Step::RemoveState(key) => Some(StateChange::Remove(key.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn step_failed(driver: &Driver, operation: Operation, fault: StepFault) -> Error {
+    Error::Step {
+        driver: driver.name().to_owned(),
+        operation: operation.name(),
+        number: fault.number,
+        step: fault.kind,
+        source: fault.source,
+    }
+}

@@ -1,0 +1,153 @@
+//! Mounting containers' trees, for as long as somebody needs them.
+//!
+//! A tree is mounted once, for any number of holders: the user (`nacre mount`), a running process, an
+//! operation such as `cp`. It is unmounted when the last one lets it go.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nacre_plugin::types::{LayerKind, Setting};
+use nacre_store::{Container, LayerId, Mount, Tx};
+use nacre_sys::dir::Dir;
+use nacre_sys::mount::is_mount_point;
+
+use crate::container::ContainerConfig;
+use crate::driver::{Chain, Driver};
+use crate::journal::Durability;
+use crate::{Engine, Error};
+
+/// The holder of a mount that a user asked for.
+const USER: &str = "user";
+
+impl Engine {
+    /// Mount a container's tree until [`Engine::unmount`], and tell where it is.
+    pub fn mount(&self, container: &str) -> Result<PathBuf, Error> {
+        let container = self.find_container(container)?;
+        self.hold_mount(&container, USER)
+    }
+
+    /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
+    pub fn unmount(&self, container: &str) -> Result<(), Error> {
+        let container = self.find_container(container)?;
+        let holders = self.store.read(|view| view.holders(&container.dir))?;
+        if !holders.iter().any(|holder| holder == USER) {
+            let (what, help) = if holders.is_empty() {
+                ("is not mounted", "`nacre mount` mounts it")
+            } else {
+                ("is mounted for its process only", "it is unmounted when the process ends")
+            };
+            return Err(Error::Conflict {
+                what: format!("{} {what}", container.name),
+                help: help.to_owned(),
+            });
+        }
+        self.release_mount(&container, USER)
+    }
+
+    /// Use a container's tree while `work` runs.
+    pub(crate) fn with_mount<T>(
+        &self,
+        container: &Container,
+        work: impl FnOnce(&Path) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let holder = format!("op:{}", LayerId::random()?.short());
+        let target = self.hold_mount(container, &holder)?;
+        let outcome = work(&target);
+        let released = self.release_mount(container, &holder);
+        let value = outcome?;
+        released.map(|()| value)
+    }
+
+    /// Mount a container's tree unless it is mounted, and count `holder` among those who need it.
+    pub(crate) fn hold_mount(&self, container: &Container, holder: &str) -> Result<PathBuf, Error> {
+        let driver = self.driver(&container.driver)?;
+        let _lock = self.store.lock_mount(&container.dir)?;
+        let known = self.store.read(|view| view.mount(&container.dir))?;
+        if let Some(mount) = known {
+            if is_mounted(&mount.target)? {
+                self.store.write(|tx| tx.add_holder(&mount, holder))?;
+                return Ok(mount.target);
+            }
+            tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
+            self.store.write(|tx| tx.forget_mount(&container.dir))?;
+        }
+        let config = ContainerConfig::of(container)?;
+        let chain = self.chain(container)?;
+        let mount = driver.mount(&chain, false, &config.settings)?;
+        let record = Mount {
+            dir: container.dir.clone(),
+            driver: driver.name().to_owned(),
+            target: driver.roots().absolute(&mount.target),
+            created: Timestamp::now(),
+        };
+        self.make(&driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
+        Ok(record.target)
+    }
+
+    /// Let a container's tree go, and unmount it when nobody else needs it.
+    pub(crate) fn release_mount(&self, container: &Container, holder: &str) -> Result<(), Error> {
+        let driver = self.driver(&container.driver)?;
+        let _lock = self.store.lock_mount(&container.dir)?;
+        let (mount, holders) =
+            self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
+        let Some(mount) = mount.filter(|_| holders.iter().any(|known| known == holder)) else {
+            return Ok(());
+        };
+        if holders.len() > 1 {
+            self.store.write(|tx| tx.drop_holder(&container.dir, holder))?;
+            return Ok(());
+        }
+        let plan = driver.unmount(container.dir.as_str())?;
+        let forget = |tx: &Tx<'_>| tx.drop_holder(&container.dir, holder).map(drop);
+        let restore = |tx: &Tx<'_>| tx.add_holder(&mount, holder).map(drop);
+        self.unmake(&driver, &plan, forget, Some(restore))
+    }
+
+    /// Unmount a container's tree, whoever holds it.
+    pub(crate) fn drop_all_holders(&self, container: &Container) -> Result<(), Error> {
+        for holder in self.store.read(|view| view.holders(&container.dir))? {
+            self.release_mount(container, &holder)?;
+        }
+        Ok(())
+    }
+
+    /// A container's writable layer with the chain below it.
+    pub(crate) fn chain(&self, container: &Container) -> Result<Chain, Error> {
+        let parents = match &container.parent {
+            Some(parent) => self.parents(&container.driver, parent)?,
+            None => Vec::new(),
+        };
+        Ok(Chain { layer: container.dir.as_str().to_owned(), kind: LayerKind::Container, parents })
+    }
+
+    /// The folder names of a chain of image layers, newest first.
+    pub(crate) fn parents(
+        &self,
+        driver: &str,
+        top: &nacre_archive::digest::ChainId,
+    ) -> Result<Vec<String>, Error> {
+        let chain = self.store.read(|view| view.layer_chain(driver, top))?;
+        Ok(chain.into_iter().map(|layer| layer.dir.as_str().to_owned()).collect())
+    }
+
+    /// Settings that a container has for itself, checked against its driver.
+    pub(crate) fn own_settings(&self, driver: &Driver, given: &[String]) -> Result<Vec<Setting>, Error> {
+        if given.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = given.iter().map(|g| g.split('=').next().unwrap_or_default()).collect();
+        let prefixed: Vec<String> = given.iter().map(|g| format!("{}.{g}", driver.name())).collect();
+        let all = driver.component().settings(&prefixed)?;
+        Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
+    }
+}
+
+/// Whether something is mounted on a directory. One that is gone holds no mount.
+fn is_mounted(target: &Path) -> Result<bool, Error> {
+    let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else { return Ok(false) };
+    match Dir::open(parent) {
+        Ok(parent) => Ok(is_mount_point(&parent, name)?),
+        Err(e) if e.is_not_found() => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}

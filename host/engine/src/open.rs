@@ -1,0 +1,183 @@
+//! Opening a storage root, and making drivers ready.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use nacre_plugin::{ComponentHost, StateError, StateView};
+use nacre_store::{Paths, Store};
+use nacre_sys::dir::Dir;
+
+use crate::driver::{Driver, Prepared};
+use crate::plan::show::explain;
+use crate::types::{Config, Explained};
+use crate::{Error, facts};
+
+/// Where nacre keeps its things unless it is told otherwise.
+const DEFAULT_ROOT: &str = "/var/lib/nacre";
+
+/// A storage root, open. It can be shared between threads.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<Store>,
+    root: Dir,
+    run: Dir,
+    host: OnceLock<ComponentHost>,
+    drivers: Mutex<BTreeMap<String, Arc<Driver>>>,
+    explained: Mutex<Vec<Explained>>,
+}
+
+impl Engine {
+    /// Open a storage root, making it where it is missing, and undo or complete what a process that died
+    /// in the middle of a command left there.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        let path = config.root.as_deref().unwrap_or(Path::new(DEFAULT_ROOT));
+        let store = Store::open(Paths::prepare(path)?)?;
+        let root = Dir::open(&store.paths().root)?;
+        let run = Dir::open(&store.paths().run)?;
+        let engine = Self {
+            config,
+            store: Arc::new(store),
+            root,
+            run,
+            host: OnceLock::new(),
+            drivers: Mutex::default(),
+            explained: Mutex::default(),
+        };
+        if !engine.config.explain {
+            engine.store.note_boot(&nacre_sys::proc::boot_id()?)?;
+            engine.recover()?;
+            engine.recover_containers()?;
+        }
+        Ok(engine)
+    }
+
+    /// The storage root.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The plans that the last operations would have run, with [`Config::explain`].
+    pub fn explained(&self) -> Vec<Explained> {
+        std::mem::take(&mut self.lock_explained())
+    }
+
+    /// Time spent in components so far, and the calls that it took.
+    pub fn component_time(&self) -> nacre_plugin::Spent {
+        let drivers = self.lock_drivers();
+        drivers.values().fold(nacre_plugin::Spent::default(), |sum, driver| {
+            let spent = driver.spent();
+            nacre_plugin::Spent { calls: sum.calls + spent.calls, time: sum.time + spent.time }
+        })
+    }
+
+    /// With `--explain`, note a plan in place of running it.
+    pub(crate) fn note_explained(&self, driver: &Driver, plan: &Prepared) -> bool {
+        if self.config.explain {
+            self.lock_explained().push(Explained {
+                operation: plan.operation.name().to_owned(),
+                subject: plan.layer.clone(),
+                driver: driver.name().to_owned(),
+                after_crash: if plan.operation.is_completed_after_crash() { "redo" } else { "undo" }
+                    .to_owned(),
+                steps: plan.steps.iter().map(|step| explain(step, driver.roots())).collect(),
+            });
+        }
+        self.config.explain
+    }
+
+    /// The driver of that name, ready for use.
+    pub(crate) fn driver(&self, name: &str) -> Result<Arc<Driver>, Error> {
+        if let Some(driver) = self.lock_drivers().get(name) {
+            return Ok(driver.clone());
+        }
+        let driver = Arc::new(self.load_driver(name)?);
+        Ok(self.lock_drivers().entry(name.to_owned()).or_insert(driver).clone())
+    }
+
+    /// The driver of new layers: the one that was asked for, the one whose layers the root has, or the
+    /// first that can work here. As in Docker, a root with layers of several drivers needs one to be named.
+    pub(crate) fn current_driver(&self) -> Result<Arc<Driver>, Error> {
+        match self.current_driver_name()? {
+            Some(name) => self.driver(&name),
+            None => self.first_suitable(),
+        }
+    }
+
+    fn current_driver_name(&self) -> Result<Option<String>, Error> {
+        if let Some(name) = &self.config.driver {
+            return Ok(Some(name.clone()));
+        }
+        let mut used = self.store.read(|view| view.drivers_in_use())?;
+        if used.len() > 1 {
+            return Err(Error::Usage {
+                what: format!("the root has layers of several drivers: {}", used.join(", ")),
+                help: Some("name the one for new layers with --driver".to_owned()),
+            });
+        }
+        Ok(used.pop())
+    }
+
+    fn first_suitable(&self) -> Result<Arc<Driver>, Error> {
+        let mut reasons = Vec::new();
+        for shipped in nacre_drivers::BUILTIN {
+            match self.driver(shipped.name).and_then(|driver| driver.probe().map(|_| driver)) {
+                Ok(driver) => return Ok(driver),
+                Err(reason) => reasons.push(reason.to_string()),
+            }
+        }
+        Err(Error::NoDriver { root: self.root.path().to_owned(), reasons: reasons.join("; ") })
+    }
+
+    fn load_driver(&self, name: &str) -> Result<Driver, Error> {
+        let shipped = nacre_drivers::BUILTIN
+            .iter()
+            .find(|shipped| shipped.name == name)
+            .ok_or_else(|| Error::NotFound { kind: "driver", name: name.to_owned() })?;
+        let component = self.host()?.load("built in", shipped.wasm)?;
+        let settings = component.settings(&self.config.storage_opts)?;
+        let state = Arc::new(StoredState { store: self.store.clone(), driver: name.to_owned() });
+        Driver::new(component, (&self.root, &self.run), facts::probe, state, settings)
+    }
+
+    /// The component host, made when the first component is needed.
+    fn host(&self) -> Result<&ComponentHost, Error> {
+        if let Some(host) = self.host.get() {
+            return Ok(host);
+        }
+        let config = nacre_plugin::Config {
+            cache_dir: Some(self.root.path().join("components")),
+            ..Default::default()
+        };
+        let host = ComponentHost::new(config)?;
+        Ok(self.host.get_or_init(|| host))
+    }
+
+    fn lock_drivers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Driver>>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_explained(&self) -> MutexGuard<'_, Vec<Explained>> {
+        self.explained.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A component's view of what it saved.
+#[derive(Debug)]
+struct StoredState {
+    store: Arc<Store>,
+    driver: String,
+}
+
+impl StateView for StoredState {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.store.read(|view| view.state(&self.driver, key))?)
+    }
+
+    fn keys(&self, prefix: &str, most: usize) -> Result<Vec<String>, StateError> {
+        let mut keys = self.store.read(|view| view.state_keys(&self.driver, prefix))?;
+        keys.truncate(most);
+        Ok(keys)
+    }
+}

@@ -1,0 +1,122 @@
+//! Running steps, and undoing them.
+
+use nacre_plugin::plan::{MountOverlay, OverlayOption, Step};
+use nacre_plugin::types::Place;
+use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
+
+use super::Roots;
+
+/// A step that failed.
+#[derive(Debug)]
+pub(crate) struct StepFault {
+    /// Counted from 1.
+    pub number: usize,
+    /// Its kind.
+    pub kind: &'static str,
+    /// What the kernel said.
+    pub source: nacre_sys::Error,
+}
+
+type Done = Result<(), nacre_sys::Error>;
+
+/// Run all steps. `boundary` is called before the first one, and after each.
+pub(crate) fn run(steps: &[Step], roots: &Roots, mut boundary: impl FnMut(usize)) -> Result<(), StepFault> {
+    boundary(0);
+    for (i, step) in steps.iter().enumerate() {
+        run_step(step, roots).map_err(|source| StepFault { number: i + 1, kind: step.name(), source })?;
+        boundary(i + 1);
+    }
+    Ok(())
+}
+
+/// Undo steps, the last one first. Steps that were never run are undone as well, so each undo is content
+/// with finding nothing.
+pub(crate) fn undo(steps: &[Step], roots: &Roots) -> Result<(), StepFault> {
+    steps.iter().enumerate().rev().try_for_each(|(i, step)| {
+        undo_step(step, roots).map_err(|source| StepFault { number: i + 1, kind: step.name(), source })
+    })
+}
+
+fn run_step(step: &Step, roots: &Roots) -> Done {
+    match step {
+        Step::MakeDir(s) => roots.dir(s.at.root).make_dir(&s.at.path, s.mode).map(drop),
+        Step::EnsureDir(s) => roots.dir(s.at.root).ensure_dir(&s.at.path, s.mode).map(drop),
+        Step::WriteFile(s) => roots.dir(s.at.root).write_atomic(&s.at.path, &s.content, s.mode),
+        Step::Symlink(s) => roots.dir(s.at.root).symlink(&s.at.path, &s.target),
+        Step::Rename(s) => roots.dir(s.source.root).rename(&s.source.path, &s.target.path),
+        Step::CopyTree(s) => copy_tree(roots, &s.source, &s.target),
+        Step::RemoveTree(place) => remove(roots, place),
+        Step::MountOverlay(s) => mount_overlay(roots, s),
+        Step::MountBind(s) => {
+            mount::bind(&roots.open_place(&s.source)?, &roots.open_place(&s.target)?, s.read_only)
+        }
+        Step::MountTmpfs(s) => mount::tmpfs(&roots.open_place(&s.target)?, s.size, s.mode),
+        Step::Unmount(place) => unmount(roots, place),
+        // Committed with the records that name the plan's outcome, see `journal`.
+        Step::SetState(_) | Step::RemoveState(_) => Ok(()),
+    }
+}
+
+fn undo_step(step: &Step, roots: &Roots) -> Done {
+    match step {
+        Step::MakeDir(s) => remove(roots, &s.at),
+        Step::WriteFile(s) => remove(roots, &s.at),
+        Step::Symlink(s) => remove(roots, &s.at),
+        Step::CopyTree(s) => remove(roots, &s.target),
+        Step::Rename(s) => {
+            let dir = roots.dir(s.source.root);
+            if dir.exists(&s.target.path)? && !dir.exists(&s.source.path)? {
+                dir.rename(&s.target.path, &s.source.path)?;
+            }
+            Ok(())
+        }
+        Step::MountOverlay(s) => unmount(roots, &s.target),
+        Step::MountBind(s) => unmount(roots, &s.target),
+        Step::MountTmpfs(s) => unmount(roots, &s.target),
+        Step::EnsureDir(_)
+        | Step::RemoveTree(_)
+        | Step::Unmount(_)
+        | Step::SetState(_)
+        | Step::RemoveState(_) => Ok(()),
+    }
+}
+
+fn remove(roots: &Roots, place: &Place) -> Done {
+    roots.dir(place.root).remove_tree(&place.path)
+}
+
+fn copy_tree(roots: &Roots, source: &Place, target: &Place) -> Done {
+    roots.dir(source.root).copy_tree(&source.path, roots.dir(target.root), &target.path).map(drop)
+}
+
+fn unmount(roots: &Roots, place: &Place) -> Done {
+    mount::unmount(roots.dir(place.root), &place.path).map(drop)
+}
+
+fn mount_overlay(roots: &Roots, s: &MountOverlay) -> Done {
+    let open = |place: &Place| roots.open_place(place);
+    let lowers = s.lowers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let upper = match &s.upper {
+        Some(u) => Some((open(&u.upper)?, open(&u.work)?)),
+        None => None,
+    };
+    let mut overlay = OverlayMount::new(lowers).options(options(&s.options));
+    if let Some((upper, work)) = upper {
+        overlay = overlay.upper(upper, work);
+    }
+    overlay.mount(&open(&s.target)?)
+}
+
+fn options(given: &[OverlayOption]) -> OverlayOptions {
+    let mut options = OverlayOptions::default();
+    for option in given {
+        match option {
+            OverlayOption::Index(on) => options.index = Some(*on),
+            OverlayOption::Metacopy(on) => options.metacopy = Some(*on),
+            OverlayOption::RedirectDir(on) => options.redirect_dir = Some(*on),
+            OverlayOption::Volatile => options.volatile = true,
+            OverlayOption::Userxattr => options.userxattr = true,
+        }
+    }
+    options
+}

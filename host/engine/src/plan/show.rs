@@ -1,0 +1,79 @@
+//! Plans for people: what `--explain` prints.
+
+use std::path::PathBuf;
+
+use nacre_plugin::plan::{OverlayOption, Step};
+use nacre_plugin::types::Place;
+
+use super::Roots;
+use crate::types::ExplainedStep;
+
+/// One step with its paths made absolute.
+pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
+    let (path, detail) = match step {
+        Step::MakeDir(s) => (roots.absolute(&s.at), format!("mode {:04o}", s.mode)),
+        Step::EnsureDir(s) => (roots.absolute(&s.at), format!("mode {:04o}, unless it is there", s.mode)),
+        Step::WriteFile(s) => (roots.absolute(&s.at), written(&s.content)),
+        Step::Symlink(s) => (roots.absolute(&s.at), format!("-> {}", s.target)),
+        Step::Rename(s) => (roots.absolute(&s.source), format!("to {}", roots.absolute(&s.target).display())),
+        Step::CopyTree(s) => {
+            (roots.absolute(&s.target), format!("from {}", roots.absolute(&s.source).display()))
+        }
+        Step::RemoveTree(place) => (roots.absolute(place), String::new()),
+        Step::MountOverlay(s) => (roots.absolute(&s.target), overlay(s)),
+        Step::MountBind(s) => (
+            roots.absolute(&s.target),
+            format!(
+                "{}{}",
+                roots.absolute(&s.source).display(),
+                if s.read_only { ", read-only" } else { "" }
+            ),
+        ),
+        Step::MountTmpfs(s) => {
+            (roots.absolute(&s.target), s.size.map_or_else(String::new, |n| format!("at most {n} bytes")))
+        }
+        Step::Unmount(place) => (roots.absolute(place), String::new()),
+        Step::SetState(s) => (PathBuf::from(&s.key), format!("{} bytes", s.value.len())),
+        Step::RemoveState(key) => (PathBuf::from(key), String::new()),
+    };
+    ExplainedStep {
+        step: step.name().to_owned(),
+        path: path.display().to_string(),
+        detail,
+        raw: serde_json::to_value(step).unwrap_or_default(),
+    }
+}
+
+fn written(content: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    let text = String::from_utf8_lossy(content);
+    let start: String = text.chars().take(SHOWN).collect();
+    let more = if start.len() < text.len() { "…" } else { "" };
+    format!("{} bytes: {start:?}{more}", content.len())
+}
+
+fn overlay(s: &nacre_plugin::plan::MountOverlay) -> String {
+    let name = |p: &Place| p.path.clone();
+    let mut words = vec![match s.lowers.as_slice() {
+        [one] => format!("lower {}", name(one)),
+        [first, .., last] => format!("{} lowers {} … {}", s.lowers.len(), name(first), name(last)),
+        [] => "no lower".to_owned(),
+    }];
+    match &s.upper {
+        Some(upper) => words.push(format!("upper {}", name(&upper.upper))),
+        None => words.push("read-only".to_owned()),
+    }
+    words.extend(s.options.iter().map(|option| match option {
+        OverlayOption::Index(on) => format!("index={}", on_off(*on)),
+        OverlayOption::Metacopy(on) => format!("metacopy={}", on_off(*on)),
+        OverlayOption::RedirectDir(on) => format!("redirect_dir={}", on_off(*on)),
+        OverlayOption::Volatile => "volatile".to_owned(),
+        OverlayOption::Userxattr => "userxattr".to_owned(),
+    }));
+    words.join(", ")
+}
+
+/// As overlayfs writes a flag.
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
