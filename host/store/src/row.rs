@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use rusqlite::RowIndex;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// A value that is a text column in its printed form: digests, IDs, states.
@@ -41,7 +42,7 @@ impl ToSql for Micros {
 }
 
 /// A column whose text is the value.
-pub(crate) fn text<T>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T>
+pub(crate) fn text<T>(row: &rusqlite::Row<'_>, column: impl RowIndex) -> rusqlite::Result<T>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -50,7 +51,7 @@ where
 }
 
 /// The same where NULL is none.
-pub(crate) fn maybe_text<T>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+pub(crate) fn maybe_text<T>(row: &rusqlite::Row<'_>, column: impl RowIndex) -> rusqlite::Result<Option<T>>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -59,11 +60,14 @@ where
 }
 
 /// A column of microseconds.
-pub(crate) fn time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(crate) fn time(row: &rusqlite::Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
     row.get::<_, Micros>(column).map(|value| value.0)
 }
 
 /// The same where NULL is none.
-pub(crate) fn maybe_time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(crate) fn maybe_time(
+    row: &rusqlite::Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<Micros>>(column)?.map(|value| value.0))
 }
