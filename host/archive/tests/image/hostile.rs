@@ -2,6 +2,7 @@
 
 use nacre_archive::digest::Digest;
 use nacre_archive::image::Error;
+use nacre_archive::image::source::{ArchiveStream, Platform};
 use serde_json::json;
 
 use crate::made::*;
@@ -236,4 +237,32 @@ fn an_index_in_an_index_without_end() {
     }
     let blobs: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
     refused!(layout(&index(&[descriptor(INDEX, &inner)]), &blobs), Error::TooDeep { .. });
+}
+
+#[test]
+fn noise_is_an_error_and_never_a_panic() {
+    let archives =
+        [simple_layout(), legacy(&config(&[&layer("1")]), &json!(["a"])).file("a", &layer("1")).build()];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut refused = 0;
+    for round in 0..4000 {
+        let mut archive = archives[round % 2].clone();
+        for _ in 0..=random(4) {
+            let at = random(archive.len());
+            archive[at] = random(256) as u8;
+        }
+        archive.truncate(archive.len() - random(2) * random(archive.len()));
+        let stream = ArchiveStream::new(std::io::Cursor::new(archive), "-".into());
+        let read = stream.read(&Platform::host(), |_, _, bytes| {
+            // A layer that is cut short is the reader's to report.
+            let _ = std::io::copy(bytes, &mut std::io::sink());
+            Ok::<_, Error>(())
+        });
+        refused += usize::from(read.is_err());
+    }
+    assert!(refused > 1000, "only {refused} of 4000 were refused");
 }

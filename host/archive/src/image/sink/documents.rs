@@ -115,12 +115,13 @@ fn platform(config: &[u8]) -> Option<spec::Platform> {
 fn docker_image(image: &SavedImage<'_>) -> DockerImage {
     DockerImage {
         config: layer_name(DiffId::new(Digest::of(image.config))),
-        repo_tags: tagged(image).map(|reference| reference.familiar()).collect(),
+        repo_tags: tagged(image).map(ToString::to_string).collect(),
         layers: image.layers.iter().map(|layer| layer_name(layer.diff_id())).collect(),
     }
 }
 
-/// A docker-archive knows no names with a digest.
+/// A docker-archive knows no names with a digest. Names are written whole: Podman takes `debian:12` in a
+/// docker-archive for `localhost/debian:12`, and Docker reads either.
 fn tagged<'i>(image: &'i SavedImage<'_>) -> impl Iterator<Item = &'i Reference> {
     image.references.iter().filter(|reference| reference.digest().is_none())
 }
@@ -132,7 +133,8 @@ fn repositories(images: &[SavedImage<'_>]) -> BTreeMap<String, BTreeMap<String, 
         let Some(top) = image.layers.last() else { continue };
         for reference in tagged(image) {
             if let Some(tag) = reference.tag() {
-                let tags = repositories.entry(reference.familiar_name()).or_default();
+                let name = format!("{}/{}", reference.registry(), reference.repository());
+                let tags = repositories.entry(name).or_default();
                 tags.insert(tag.to_owned(), top.diff_id().hex());
             }
         }

@@ -67,6 +67,7 @@ impl ArchiveIndex {
     /// All images of the archive that can run on `platform`; of one that exists for several platforms, one.
     /// An archive that lists an image for other platforms only is an error, unless it is the only one.
     pub fn images(&self, platform: &Platform) -> Result<Vec<ImageManifest>> {
+        self.json_read.store(0, Ordering::Relaxed);
         resolve::images(self, platform)
     }
 

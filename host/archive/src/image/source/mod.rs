@@ -155,6 +155,8 @@ impl Source {
         let fail = |source| Error::Io { what: "read", path: path.to_owned(), source };
         let mut head = Vec::with_capacity(512);
         if !file.metadata().map_err(fail)?.is_file() {
+            // Fewer turns between the writer and us; whatever else it is says no, which does not matter.
+            let _ = rustix::pipe::fcntl_setpipe_size(&file, 1 << 20);
             (&mut file).take(512).read_to_end(&mut head).map_err(fail)?;
             let whole = std::io::Cursor::new(head.clone()).chain(file);
             return Ok(Self::Stream(decompressed(&head, whole, path)?));
