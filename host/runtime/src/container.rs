@@ -106,7 +106,7 @@ impl Container {
                 let first =
                     FirstStage { bundle: self.bundle.dir().to_owned(), place: Place::Of(record.started) };
                 let second = SecondStage { process: resolved, entry: Entry::Join(record.started) };
-                builtin::launch(self.runtime.helper(), &first, &second, stdin)?
+                builtin::launch(self.runtime.helper(), &first, &second, stdin, &|_| Ok(()))?
             }
         };
         attach::foreground(&launched, process, signals)
@@ -229,16 +229,16 @@ impl Container {
             "" => self.id.chars().take(12).collect(),
             given => given.to_owned(),
         };
-        let launched = become_subreaper().and_then(|()| self.launch_as(spec, &hostname, stdin, size));
-        let recorded = launched.and_then(|launched| {
-            let runtime = self.runtime.name().to_owned();
-            let record = Record { runtime, hostname, started: launched.started, monitor };
-            self.bundle.set_record(&record).map(|()| launched)
-        });
-        if recorded.is_err() {
+        let record = |started| {
+            let (runtime, hostname) = (self.runtime.name().to_owned(), hostname.clone());
+            self.bundle.set_record(&Record { runtime, hostname, started, monitor })
+        };
+        let launched =
+            become_subreaper().and_then(|()| self.launch_as(spec, &hostname, stdin, size, &record));
+        if launched.is_err() {
             self.discard();
         }
-        recorded
+        launched
     }
 
     fn launch_as(
@@ -247,6 +247,7 @@ impl Container {
         hostname: &str,
         stdin: OwnedFd,
         size: Option<Size>,
+        record: &dyn Fn(Started) -> Result<()>,
     ) -> Result<Launched> {
         let rootfs = spec.rootfs.canonicalize().map_err(|error| Error::io("find", &spec.rootfs, error))?;
         let root = File::open(&rootfs).map_err(|error| Error::io("open", &rootfs, error))?;
@@ -254,8 +255,15 @@ impl Container {
         let spec = ContainerSpec { rootfs, ..spec.clone() };
         self.bundle.write_etc(&spec, hostname)?;
         if let Some(oci) = self.runtime.oci() {
-            return oci.run(&self.id, &self.bundle, &spec, hostname, &process, stdin);
+            // Until it is recorded, the runtime's own state tells of it.
+            let launched = oci.run(&self.id, &self.bundle, &spec, hostname, &process, stdin)?;
+            return record(launched.started).map(|()| launched);
         }
+        let (first, second) = self.stages(spec, hostname, process);
+        builtin::launch(self.runtime.helper(), &first, &second, stdin, record)
+    }
+
+    fn stages(&self, spec: ContainerSpec, hostname: &str, process: Process) -> (FirstStage, SecondStage) {
         let bundle = self.bundle.dir().to_owned();
         let first = FirstStage { bundle: bundle.clone(), place: Place::New { network: spec.network } };
         let surroundings = Surroundings {
@@ -266,8 +274,7 @@ impl Container {
             read_only: spec.read_only,
             mounts: spec.mounts,
         };
-        let second = SecondStage { process, entry: Entry::Make(Box::new(surroundings)) };
-        builtin::launch(self.runtime.helper(), &first, &second, stdin)
+        (first, SecondStage { process, entry: Entry::Make(Box::new(surroundings)) })
     }
 
     /// Records how it ended, and makes the runtime forget it.

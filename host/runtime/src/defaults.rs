@@ -39,3 +39,12 @@ pub const MASKED_PATHS: [&str; 11] = [
 /// What can be read only.
 pub const READONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// The directories that a root file system gets as mount points when it lacks them.
+///
+/// With [`MOUNT_POINT_FILES`], what a start may add to the writable layer. Docker makes them in a layer beneath it
+/// beforehand, so that they are no change of the container's.
+pub const MOUNT_POINT_DIRECTORIES: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// The files that a root file system gets as mount points when it lacks them.
+pub const MOUNT_POINT_FILES: [&str; 3] = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];

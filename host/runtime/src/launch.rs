@@ -43,11 +43,16 @@ impl Pipes {
     }
 }
 
+/// A child of this process, or one that is about to become it.
+pub(crate) fn started(pid: i32) -> Result<Started> {
+    let start_time = child_start_time(pid)
+        .ok_or_else(|| Error::system("find the started process", std::io::Error::from(Errno::ESRCH)))?;
+    Ok(Started { pid, start_time })
+}
+
 impl Launched {
     pub(crate) fn new(pid: i32, terminal: Option<OwnedFd>, pipes: Pipes) -> Result<Self> {
-        let start_time = child_start_time(pid)
-            .ok_or_else(|| Error::system("find the started process", std::io::Error::from(Errno::ESRCH)))?;
-        Ok(Self { started: Started { pid, start_time }, terminal, pipes })
+        Ok(Self { started: started(pid)?, terminal, pipes })
     }
 
     /// Waits for its end.

@@ -1,9 +1,10 @@
 //! The last steps inside: the user, the working directory, the program.
 
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::sync::Arc;
 
 use nix::sys::signal::SigSet;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
@@ -17,30 +18,49 @@ use crate::process::Process;
 
 /// Becomes the program. Returns only when that fails.
 pub(super) fn execute(link: &OwnedFd, process: &Process) -> Error {
-    match prepare(process) {
-        Ok(mut command) => {
-            if let Err(error) = link::send(link, &Report::Executing, &[]) {
-                return Error::system("tell the command", error);
-            }
-            // Closes the link, which tells the command that it went well.
-            let error = command.exec();
-            exec_error(process, error)
-        }
+    match try_execute(link, process) {
+        Ok(never) => match never {},
         Err(error) => error,
     }
 }
 
-fn prepare(process: &Process) -> Result<Command> {
+fn try_execute(link: &OwnedFd, process: &Process) -> Result<Infallible> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     enter_working_directory(&process.cwd)?;
     become_user(&process.user)?;
     let name = process.args.first().map(String::as_str).unwrap_or_default();
     let program = find_program(name, process.variable("PATH").unwrap_or_default())?;
-    SigSet::empty().thread_set_mask().map_err(|error| Error::system("unblock the signals", error))?;
-    let mut command = Command::new(program);
-    command.arg0(name).args(process.args.iter().skip(1)).env_clear();
-    command.envs(process.env.iter().filter_map(|entry| entry.split_once('=')));
-    Ok(command)
+    reset_signals()?;
+    let (program, args, env) = (c_string(&program)?, c_strings(&process.args)?, c_strings(&process.env)?);
+    wait_for_release(link)?;
+    // Closes the link, which tells the command that it went well. Not `Command::exec`, which would give
+    // what is no program to a shell.
+    nix::unistd::execve(&program, &args, &env).map_err(|error| exec_error(name, error.into()))
+}
+
+/// When the command has gone, the program is not to run: nobody knows of it.
+fn wait_for_release(link: &OwnedFd) -> Result<()> {
+    let failed = |error| Error::system("wait for the command", error);
+    link::send(link, &Report::Ready, &[]).map_err(failed)?;
+    match link::receive::<()>(link).map_err(failed)? {
+        Some(_) => Ok(()),
+        None => Err(failed(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+/// Rust programs ignore SIGPIPE, and what is ignored stays so in the program. What is handled does not.
+fn reset_signals() -> Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::default())
+        .map_err(|error| Error::system("reset SIGPIPE", error))?;
+    SigSet::empty().thread_set_mask().map_err(|error| Error::system("unblock the signals", error))
+}
+
+fn c_strings(texts: &[String]) -> Result<Vec<CString>> {
+    texts.iter().map(|text| c_string(text)).collect()
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::BadSpec(format!("a NUL byte in {text:?}")))
 }
 
 /// As Docker, which makes an image's working directory when it is missing.
@@ -93,8 +113,7 @@ fn check_program(name: &str, path: &str) -> Result<()> {
         .map_err(|error| not_executable(name, error.into()))
 }
 
-fn exec_error(process: &Process, error: io::Error) -> Error {
-    let name = process.args.first().map(String::as_str).unwrap_or_default();
+fn exec_error(name: &str, error: io::Error) -> Error {
     match error.kind() {
         // The program is there: what is missing is the interpreter that it names.
         io::ErrorKind::NotFound => Error::NotFound { program: name.to_owned() },

@@ -23,7 +23,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Failure, Result};
-use crate::launch::{Launched, Pipes};
+use crate::launch::{Launched, Pipes, started};
 use crate::link;
 use crate::process::Process;
 use crate::spec::{Mount, Network};
@@ -81,17 +81,19 @@ pub(crate) enum Report {
     Pid(i32),
     /// The process's terminal, as a file descriptor.
     Terminal,
-    /// All is set up; the program is executed now.
-    Executing,
+    /// All is set up; the program is executed when the command says so.
+    Ready,
     Failed(Failure),
 }
 
-/// Starts a process with the helper program `helper`.
+/// Starts a process with the helper program `helper`. `record` is called just before the program is
+/// executed: it is not when that fails, nor when this process is killed before.
 pub(crate) fn launch(
     helper: &Path,
     first: &FirstStage,
     second: &SecondStage,
     stdin: OwnedFd,
+    record: &dyn Fn(Started) -> Result<()>,
 ) -> Result<Launched> {
     let (ours, theirs) = link::pair().map_err(|error| Error::system("make a socket pair", error))?;
     let job = job_file(second)?;
@@ -107,12 +109,14 @@ pub(crate) fn launch(
     let sent = link::send(&ours, first, &[]).and_then(|()| link::send(&ours, &(), &fds));
     drop((stdin, outputs));
     let outcome = match sent {
-        Ok(()) => follow(&ours),
+        Ok(()) => follow(&ours, record),
         Err(error) => {
             let failure = Failure::Other(format!("the helper ended: {error}"));
             Outcome { failure: Some(failure), ..Outcome::default() }
         }
     };
+    // A second stage that still waits ends.
+    drop(ours);
     // The first stage exits at once, and the second becomes this process's child.
     let _ = first_stage.wait();
     outcome.into_launched(pipes)
@@ -132,18 +136,19 @@ fn job_file(second: &SecondStage) -> Result<OwnedFd> {
 struct Outcome {
     pid: Option<i32>,
     terminal: Option<OwnedFd>,
-    executing: bool,
+    ready: bool,
     failure: Option<Failure>,
 }
 
-/// Reads what the stages tell until both have closed their end.
-fn follow(link: impl AsFd) -> Outcome {
+/// Reads what the stages tell until both have closed their end. The second waits to be released.
+fn follow(link: impl AsFd, record: &dyn Fn(Started) -> Result<()>) -> Outcome {
     let mut outcome = Outcome::default();
+    let mut released = false;
     loop {
         match link::receive::<Report>(&link) {
             Ok(Some((Report::Pid(pid), _))) => outcome.pid = Some(pid),
             Ok(Some((Report::Terminal, fds))) => outcome.terminal = fds.into_iter().next(),
-            Ok(Some((Report::Executing, _))) => outcome.executing = true,
+            Ok(Some((Report::Ready, _))) => outcome.ready = true,
             Ok(Some((Report::Failed(failure), _))) => outcome.failure = Some(failure),
             Ok(None) => return outcome,
             Err(error) => {
@@ -151,12 +156,25 @@ fn follow(link: impl AsFd) -> Outcome {
                 return outcome;
             }
         }
+        // The two stages' messages come in either order.
+        if let (Some(pid), true, false) = (outcome.pid, outcome.ready, released) {
+            released = true;
+            if let Err(error) = release(&link, pid, record) {
+                outcome.failure = Some(error.into());
+                return outcome;
+            }
+        }
     }
+}
+
+fn release(link: impl AsFd, pid: i32, record: &dyn Fn(Started) -> Result<()>) -> Result<()> {
+    record(started(pid)?)?;
+    link::send(link, &(), &[]).map_err(|error| Error::system("release the helper", error))
 }
 
 impl Outcome {
     fn into_launched(self, pipes: Pipes) -> Result<Launched> {
-        let failure = match (self.failure, self.pid, self.executing) {
+        let failure = match (self.failure, self.pid, self.ready) {
             (None, Some(pid), true) => return Launched::new(pid, self.terminal, pipes),
             (Some(failure), ..) => failure,
             _ => Failure::Other("the helper ended before it executed the program".into()),

@@ -203,7 +203,8 @@ fn drain(messages: &PipeReader) -> Vec<u8> {
     let mut bytes = Vec::new();
     if rustix::io::ioctl_fionbio(messages, true).is_ok() {
         // It ends with "would block" where somebody else still holds the pipe.
-        let _ = (&*messages).take(64 << 10).read_to_end(&mut bytes);
+        let mut messages = messages;
+        let _ = messages.by_ref().take(64 << 10).read_to_end(&mut bytes);
     }
     bytes
 }

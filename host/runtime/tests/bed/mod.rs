@@ -56,6 +56,10 @@ impl Bed {
             .unwrap();
     }
 
+    pub fn runtime(&self) -> &str {
+        &self.runtime
+    }
+
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
