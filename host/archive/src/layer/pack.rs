@@ -18,8 +18,6 @@ use super::tree::{file_type, join, proc_path, split};
 use super::whiteout::{OPAQUE, OPAQUE_XATTR, PREFIX};
 use crate::digest::{DiffId, Hasher};
 
-pub(super) use super::pack_header::pax_record;
-
 const BUFFER: usize = 256 << 10;
 
 /// How a tree is packed.
@@ -239,12 +237,12 @@ impl<'a, W: Write> Packer<'a, W> {
         let open = if path.is_empty() { b"." } else { path };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let list = || {
+        let list = || -> Result<Vec<Vec<u8>>, Errno> {
             let fd = rustix::fs::openat2(&self.root, open, flags, Mode::empty(), how)?;
             let entries = rustix::fs::Dir::new(fd)?;
             entries.map(|entry| Ok(entry?.file_name().to_bytes().to_vec())).collect()
         };
-        let mut names: Vec<Vec<u8>> = list().map_err(|error| failed(path, "list", error))?;
+        let mut names = list().map_err(|error| failed(path, "list", error))?;
         names.retain(|name| name != b"." && name != b"..");
         Ok(names)
     }

@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn a_record_counts_its_own_length() {
-        assert_eq!(pax_record(b"path", b"a"), b"10 path=a\n");
+        assert_eq!(pax_record(b"path", b"a"), b"9 path=a\n");
         assert_eq!(pax_record(b"pat", b"a"), b"8 pat=a\n");
-        assert_eq!(pax_record(b"path", &[b'a'; 89]).len(), 99);
-        assert_eq!(pax_record(b"path", &[b'a'; 91]).len(), 101 + 1);
+        assert_eq!(pax_record(b"path", &[b'a'; 89]).len(), 98);
+        assert_eq!(pax_record(b"path", &[b'a'; 91]).len(), 101);
     }
 
     #[test]

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn record(key: &str, value: &[u8]) -> Vec<u8> {
-        super::super::pack::pax_record(key.as_bytes(), value)
+        super::super::pack_header::pax_record(key.as_bytes(), value)
     }
 
     fn read(content: &[u8]) -> Result<Pax, Problem> {

@@ -303,8 +303,11 @@ impl Input {
 impl BufRead for Input {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.buffer.len() && !self.ended {
-            self.give_back(std::mem::take(&mut self.buffer));
+            let emptied = std::mem::take(&mut self.buffer);
             self.at = 0;
+            if !emptied.is_empty() {
+                self.give_back(emptied);
+            }
             match self.receive() {
                 Ok(Some(buffer)) => self.buffer = buffer,
                 Ok(None) => self.ended = true,
