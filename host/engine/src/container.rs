@@ -1,6 +1,7 @@
 //! Containers: created, listed, inspected, removed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use nacre_archive::image::config::ImageConfig;
@@ -9,7 +10,7 @@ use nacre_store::{Container, ContainerId, ContainerState, LayerId, NewContainer,
 use nacre_sys::dir::Dir;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::Driver;
+use crate::driver::{Chain, Driver, NewLayer};
 use crate::journal::Durability;
 use crate::types::{ContainerSize, ContainerSummary, CreateOptions, Created, Removed, State};
 use crate::{Engine, Error};
@@ -83,6 +84,15 @@ impl ContainerConfig {
     }
 }
 
+/// A container that is planned and not made.
+struct Prospect {
+    driver: Arc<Driver>,
+    layer: NewLayer,
+    chain: Chain,
+    config: ContainerConfig,
+    new: NewContainer,
+}
+
 /// The image's variables, then the user's over them; `NAME` alone takes the caller's value, or removes
 /// the variable where the caller has none (`docker run -e`).
 pub(crate) fn environment(image: &[String], user: &[String]) -> Vec<String> {
@@ -102,6 +112,28 @@ pub(crate) fn environment(image: &[String], user: &[String]) -> Vec<String> {
 impl Engine {
     /// Create a container: a thin writable layer on an image, and a record of what to run on it.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, Error> {
+        let Prospect { driver, layer, new, .. } = self.prospect(options)?;
+        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| tx.add_container(&new))?;
+        Ok(match added {
+            Some(container) => Created { id: container.id.as_str().to_owned(), name: container.name },
+            None => Created { id: new.id.as_str().to_owned(), name: new.name.unwrap_or_default() },
+        })
+    }
+
+    /// Note every plan that running a container would take, for `run --explain`.
+    pub fn explain_run(&self, options: &CreateOptions) -> Result<(), Error> {
+        let Prospect { driver, layer, chain, config, .. } = self.prospect(options)?;
+        self.note_explained(&driver, &layer.plan);
+        self.note_explained(&driver, &driver.mount(&chain, false, &config.settings)?.plan);
+        self.note_explained(&driver, &driver.unmount(&chain.layer)?);
+        if options.auto_remove {
+            self.note_explained(&driver, &driver.remove(&chain.layer)?);
+        }
+        Ok(())
+    }
+
+    /// Plan a container.
+    fn prospect(&self, options: &CreateOptions) -> Result<Prospect, Error> {
         let image = self.find_image(&options.image)?;
         let driver = self.current_driver()?;
         let parent = self.top_layer(&image)?;
@@ -112,7 +144,9 @@ impl Engine {
             None => Vec::new(),
         };
         let dir = LayerId::random()?;
-        let made = driver.create(dir.as_str(), LayerKind::Container, Some(parents), &config.settings)?;
+        let kind = LayerKind::Container;
+        let layer = driver.create(dir.as_str(), kind, Some(parents.clone()), &config.settings)?;
+        let chain = Chain { layer: dir.as_str().to_owned(), kind, parents };
         let new = NewContainer {
             id: ContainerId::random()?,
             name: options.name.clone(),
@@ -124,11 +158,7 @@ impl Engine {
             config: serde_json::to_value(&config).map_err(nacre_store::Error::from)?,
             created: Timestamp::now(),
         };
-        let added = self.make(&driver, &made.plan, Durability::Power, |tx| tx.add_container(&new))?;
-        Ok(match added {
-            Some(container) => Created { id: container.id.as_str().to_owned(), name: container.name },
-            None => Created { id: new.id.as_str().to_owned(), name: new.name.unwrap_or_default() },
-        })
+        Ok(Prospect { driver, layer, chain, config, new })
     }
 
     /// List containers, the newest first: those that run, or all.
@@ -257,6 +287,8 @@ impl Engine {
     }
 
     pub(crate) fn remove_found(&self, container: &Container) -> Result<(), Error> {
+        // What is known of its process may be older than the process.
+        let container = &self.find_container(container.id.as_str())?;
         let driver = self.driver(&container.driver)?;
         let lock = self.store.lock_mount(&container.dir)?;
         let plan = driver.remove(container.dir.as_str())?;

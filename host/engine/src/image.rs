@@ -138,8 +138,13 @@ impl Engine {
 
     fn drop_image(&self, image: &Image, no_prune: bool, removed: &mut Removed) -> Result<(), Error> {
         if self.config.explain {
-            let layers = self.image_layers(image)?;
-            return self.drop_layers(layers.into_iter().rev().collect(), removed);
+            let users = self.store.read(|view| view.layer_users())?;
+            let mut layers = self.image_layers(image)?;
+            layers.retain(|layer| {
+                users.iter().all(|(chain, user)| *chain != layer.chain_id || *user == image.id)
+            });
+            layers.reverse();
+            return self.drop_layers(layers, removed);
         }
         let gone = self.store.durable(|tx| tx.remove_image(&image.id))?;
         removed.untagged.extend(gone.tags.iter().map(|tag| familiar(tag)));

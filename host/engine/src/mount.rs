@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nacre_plugin::types::{LayerKind, Setting};
-use nacre_store::{Container, LayerId, Mount, Tx};
+use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
 
@@ -18,6 +18,15 @@ use crate::{Engine, Error};
 
 /// The holder of a mount that a user asked for.
 const USER: &str = "user";
+/// The holder of a mount for one operation: this, the token of its process, and a word of its own.
+const OPERATION: &str = "op:";
+/// The holder of a mount for a container's process: this and the container's ID.
+const RUN: &str = "run:";
+
+/// Who holds the mount while the container's process runs.
+pub(crate) fn run_holder(container: &Container) -> String {
+    format!("{RUN}{}", container.id.as_str())
+}
 
 impl Engine {
     /// Mount a container's tree until [`Engine::unmount`], and tell where it is.
@@ -45,17 +54,30 @@ impl Engine {
     }
 
     /// Use a container's tree while `work` runs.
-    pub(crate) fn with_mount<T>(
+    pub(crate) fn with_mount(
         &self,
         container: &Container,
-        work: impl FnOnce(&Path) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let holder = format!("op:{}", LayerId::random()?.short());
+        work: impl FnOnce(&Path) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.config.explain {
+            return self.explain_mount(container);
+        }
+        let holder = format!("{OPERATION}{}:{}", self.store.owner()?.token(), LayerId::random()?.short());
         let target = self.hold_mount(container, &holder)?;
         let outcome = work(&target);
         let released = self.release_mount(container, &holder);
-        let value = outcome?;
-        released.map(|()| value)
+        outcome.and(released)
+    }
+
+    fn explain_mount(&self, container: &Container) -> Result<(), Error> {
+        let driver = self.driver(&container.driver)?;
+        if !container.mounted {
+            let settings = ContainerConfig::of(container)?.settings;
+            let mount = driver.mount(&self.chain(container)?, false, &settings)?;
+            self.note_explained(&driver, &mount.plan);
+            self.note_explained(&driver, &driver.unmount(container.dir.as_str())?);
+        }
+        Ok(())
     }
 
     /// Mount a container's tree unless it is mounted, and count `holder` among those who need it.
@@ -101,6 +123,26 @@ impl Engine {
         let forget = |tx: &Tx<'_>| tx.drop_holder(&container.dir, holder).map(drop);
         let restore = |tx: &Tx<'_>| tx.add_holder(&mount, holder).map(drop);
         self.unmake(&driver, &plan, forget, Some(restore))
+    }
+
+    /// Let go what processes held that died. Costs one query where nothing is mounted.
+    pub(crate) fn recover_mounts(&self) -> Result<(), Error> {
+        for (dir, holder) in self.store.read(|view| view.mount_holders())? {
+            let container = self.store.read(|view| view.container_of_layer(&dir))?;
+            let Some(container) = container else { continue };
+            let lost = if let Some(rest) = holder.strip_prefix(OPERATION) {
+                self.store.is_dead(rest.split(':').next().unwrap_or_default())?
+            } else if holder.starts_with(RUN) && container.state != ContainerState::Running {
+                // Whoever starts a container has its lock.
+                self.store.try_lock_container(&container.id)?.is_some()
+            } else {
+                false
+            };
+            if lost {
+                self.release_mount(&container, &holder)?;
+            }
+        }
+        Ok(())
     }
 
     /// Unmount a container's tree, whoever holds it.

@@ -49,6 +49,7 @@ impl Engine {
             engine.store.note_boot(&nacre_sys::proc::boot_id()?)?;
             engine.recover()?;
             engine.recover_containers()?;
+            engine.recover_mounts()?;
         }
         Ok(engine)
     }

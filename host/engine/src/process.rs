@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use nacre_runtime::{
     ContainerSpec, DetachedOptions, ExitInfo, ExitStatus, Network, ProcessSpec, Runtime, Signal, Started,
 };
+use nacre_store::locks::Lock;
 use nacre_store::{Container, ContainerState};
 use nacre_sys::proc::Identity;
 
 use crate::container::ContainerConfig;
+use crate::mount::run_holder;
 use crate::types::Config;
 use crate::{Engine, Error};
 
@@ -40,13 +42,16 @@ pub struct ExecOptions {
 impl Engine {
     /// Start a container on this process's standard streams, and wait for its end: the process's exit code.
     pub fn start_foreground(&self, container: &str) -> Result<i32, Error> {
-        let container = self.startable(container)?;
+        let (container, lock) = self.startable(container)?;
         let config = ContainerConfig::of(&container)?;
         let runtime = self.runtime()?;
         let handle = runtime.container(container.id.as_str())?;
         let rootfs = self.hold_mount(&container, &run_holder(&container))?;
         let spec = spec(&config, rootfs);
-        let outcome = handle.run_foreground(&spec, |started| self.note_started(&container, started));
+        let outcome = handle.run_foreground(&spec, |started| {
+            self.note_started(&container, started);
+            drop(lock);
+        });
         let code = match &outcome {
             Ok(status) => status.code,
             Err(error) => error.exit_code(),
@@ -58,7 +63,7 @@ impl Engine {
 
     /// Start a container in the background. Its output goes to [`Engine::log_file`].
     pub fn start_detached(&self, container: &str) -> Result<(), Error> {
-        let container = self.startable(container)?;
+        let (container, _lock) = self.startable(container)?;
         let config = ContainerConfig::of(&container)?;
         let runtime = self.runtime()?;
         let handle = runtime.container(container.id.as_str())?;
@@ -130,15 +135,16 @@ impl Engine {
         engine.note_exit(&container, info.status.code, None)
     }
 
-    /// Note the end of processes that nobody waited for: their monitors were killed.
+    /// Note the end of processes that nobody waited for: their monitors were killed. Remove containers that
+    /// were to be removed at their end.
     pub(crate) fn recover_containers(&self) -> Result<(), Error> {
-        for container in self.store.read(|view| view.containers(false))? {
-            if let Some(process) = &container.process
-                && process.is_alive()?
-            {
-                continue;
+        for container in self.store.read(|view| view.unsettled_containers())? {
+            if container.state == ContainerState::Dead {
+                self.drop_all_holders(&container)?;
+                self.remove_found(&container)?;
+            } else if !container.process.as_ref().is_some_and(|p| p.is_alive().unwrap_or(true)) {
+                self.settle(&container)?;
             }
-            self.settle(&container)?;
         }
         Ok(())
     }
@@ -198,9 +204,16 @@ impl Engine {
     /// Record the end of a process, let its tree go, and remove the container if it was to be. Whoever
     /// records the end first does the rest.
     fn note_exit(&self, container: &Container, code: i32, why: Option<&str>) -> Result<(), Error> {
-        let first = self.store.write(|tx| tx.container_exited(&container.id, code, why, Timestamp::now()))?;
+        let to_remove = ContainerConfig::of(container)?.auto_remove;
+        let first = self.store.write(|tx| {
+            let first = tx.container_exited(&container.id, code, why, Timestamp::now())?;
+            if first && to_remove {
+                tx.container_dead(&container.id, "to be removed at its end")?;
+            }
+            Ok(first)
+        })?;
         self.release_mount(container, &run_holder(container))?;
-        if first && ContainerConfig::of(container)?.auto_remove {
+        if first && to_remove {
             self.remove_found(container)?;
         }
         Ok(())
@@ -217,15 +230,18 @@ impl Engine {
         }
     }
 
-    fn startable(&self, name: &str) -> Result<Container, Error> {
-        let container = self.find_container(name)?;
+    /// A container that does not run, and the lock that keeps others from starting it.
+    fn startable(&self, name: &str) -> Result<(Container, Lock), Error> {
+        let id = self.find_container(name)?.id;
+        let lock = self.store.lock_container(&id)?;
+        let container = self.find_container(id.as_str())?;
         if let nacre_runtime::State::Running(_) = self.process_state(&container)? {
             return Err(Error::Conflict {
                 what: format!("container {} is running already", container.name),
                 help: format!("run a further process in it with `nacre exec {} …`", container.name),
             });
         }
-        Ok(container)
+        Ok((container, lock))
     }
 
     /// What runs processes here, or why nothing does.
@@ -246,11 +262,6 @@ impl Engine {
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("make directory", &folder, e))?;
         Ok(folder.join(format!("{}-json.log", container.id.as_str())))
     }
-}
-
-/// Who holds the mount while the container's process runs.
-fn run_holder(container: &Container) -> String {
-    format!("run:{}", container.id.as_str())
 }
 
 fn spec(config: &ContainerConfig, rootfs: PathBuf) -> ContainerSpec {

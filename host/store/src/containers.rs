@@ -22,7 +22,7 @@ pub enum ContainerState {
     Running,
     /// Its process ended.
     Exited,
-    /// Its removal failed half-way: it can only be removed again.
+    /// It is to be removed, and whoever was about to do it died.
     Dead,
 }
 
@@ -156,6 +156,15 @@ impl View<'_> {
         Ok(query.query_row([id.as_str()], container).optional()?)
     }
 
+    /// The containers whose record may have been overtaken by events: those that ran when they were last
+    /// looked at, and those that are to be removed.
+    pub fn unsettled_containers(&self) -> Result<Vec<Container>> {
+        let mut query = self
+            .db
+            .prepare_cached(&format!("{CONTAINERS} WHERE c.state IN ('running', 'dead') ORDER BY c.id"))?;
+        Ok(query.query_map([], container)?.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The containers, the newest first: all, or those that run.
     pub fn containers(&self, all: bool) -> Result<Vec<Container>> {
         let mut query = self.db.prepare_cached(&format!(
@@ -283,7 +292,7 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
-    /// The container's removal failed half-way.
+    /// The container is to be removed, whatever happens to who says so.
     pub fn container_dead(&self, id: &ContainerId, error: &str) -> Result<()> {
         self.db.execute(
             "UPDATE containers SET state = 'dead', pid = NULL, pid_start = NULL, pid_boot = NULL, error = ?2

@@ -172,6 +172,12 @@ impl Store {
         Ok(entries)
     }
 
+    /// Whether the process with this token is dead. Once dead it stays so.
+    pub fn is_dead(&self, token: &str) -> Result<bool> {
+        let own = self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(own.is_none_or(|own| own.token() != token) && self.dead_owner(token)?.is_some())
+    }
+
     /// Proof that a process is dead: its lock, taken, or the absence of its file. The proof holds while it
     /// is kept; a token is never used again, so an absent file needs none.
     pub(crate) fn dead_owner(&self, token: &str) -> Result<Option<Owner>> {
