@@ -150,9 +150,57 @@ impl<'a> Docker<'a> {
 
 impl Drop for Docker<'_> {
     fn drop(&mut self) {
-        // It stops its containerd only when it is asked to stop, and not when it is killed.
-        let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
-        let _ = self.daemon.wait();
+        stop(&mut self.daemon);
+    }
+}
+
+/// As one is asked to: a daemon that is killed leaves its own children and mounts behind.
+fn stop(daemon: &mut Child) {
+    let _ = Command::new("kill").arg(daemon.id().to_string()).status();
+    let _ = daemon.wait();
+}
+
+/// containerd with a store of its own, stopped at the end.
+struct Containerd {
+    address: String,
+    daemon: Child,
+}
+
+impl Containerd {
+    fn start(lab: &Lab) -> Self {
+        let address = lab.text("cs");
+        let config = format!(
+            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {address:?}\n",
+            lab.text("cr"),
+            lab.text("ct"),
+        );
+        std::fs::write(lab.path("containerd.toml"), config).unwrap();
+        let log = std::fs::File::create(lab.path("containerd.log")).unwrap();
+        let mut command = Command::new("containerd");
+        command.arg("-c").arg(lab.path("containerd.toml")).stdout(Stdio::null()).stderr(log);
+        let containerd = Self { address, daemon: command.process_group(0).spawn().unwrap() };
+        let start = Instant::now();
+        while !Command::new("ctr")
+            .args(["-a", &containerd.address, "version"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
+            assert!(start.elapsed() < Duration::from_secs(30), "containerd does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        containerd
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        run("ctr", &[&["-a", &self.address], arguments].concat())
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        stop(&mut self.daemon);
     }
 }
 
@@ -268,6 +316,27 @@ fn podman_and_skopeo_load_what_is_written() {
         run("skopeo", &["--insecure-policy", "copy", "-q", &from, &format!("oci:{copy}:{NAME}")]);
         check(&lab.path("copy"), &id, &[NAME]);
         std::fs::remove_dir_all(copy).unwrap();
+    }
+}
+
+#[test]
+fn containerd_imports_what_is_written_and_exports_what_is_read() {
+    if !has(&["buildah", "containerd", "ctr"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let id = lab.make_image();
+    lab.push(&format!("docker-archive:{}:{NAME}", lab.text("b.tar")));
+    write_again(&lab, "b.tar", &["new:1", NAME]);
+    let containerd = Containerd::start(&lab);
+    for archive in ["docker.tar", "oci.tar"] {
+        containerd.run(&["images", "import", "--snapshotter", "native", &lab.text(archive)]);
+        let mut names: Vec<_> = containerd.run(&["images", "ls", "-q"]).lines().map(str::to_owned).collect();
+        names.sort();
+        assert_eq!(names, ["docker.io/library/new:1", NAME]);
+        containerd.run(&["images", "export", &lab.text("exported.tar"), "docker.io/library/new:1"]);
+        check(&lab.path("exported.tar"), &id, &["new:1"]);
+        containerd.run(&["images", "rm", "--sync", "docker.io/library/new:1", NAME]);
     }
 }
 
