@@ -2,14 +2,15 @@
 
 use wit_component::{ComponentEncoder, DecodedWasm};
 
-use crate::Error;
+use crate::{Error, names};
 
 /// Make a component of the module, validated, with no import outside of `nacre:storage`.
 pub(crate) fn encode(krate: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
     let failed = |reason: String| Error::Component { krate: krate.to_owned(), reason };
+    let module = names::shorten(module).map_err(|error| failed(error.to_string()))?;
     let component = ComponentEncoder::default()
         .validate(true)
-        .module(module)
+        .module(&module)
         .and_then(|encoder| encoder.encode())
         .map_err(|error| failed(format!("{error:#}")))?;
     let decoded = wit_component::decode(&component).map_err(|error| failed(format!("{error:#}")))?;
@@ -22,5 +23,5 @@ pub(crate) fn encode(krate: &str, module: &[u8]) -> Result<Vec<u8>, Error> {
             return Err(Error::ForeignImport { krate: krate.to_owned(), import });
         }
     }
-    Ok(component)
+    names::without_index_names(&component).map_err(|error| failed(error.to_string()))
 }

@@ -5,7 +5,8 @@
 //!
 //! 1. compiles each crate for `wasm32-unknown-unknown` with cargo, profile `guest`, into `target/guests`
 //!    (one folder for debug and release hosts, so a guest is compiled once);
-//! 2. makes the module a component, with the types that wit-bindgen left in it, and validates it;
+//! 2. makes the module a component, with the types that wit-bindgen left in it and short names for backtraces,
+//!    and validates it;
 //! 3. refuses one that imports anything but `nacre:storage`;
 //! 4. writes `<crate>.wasm` into `OUT_DIR`, and tells cargo which files it depends on.
 //!
@@ -21,6 +22,7 @@
 
 mod compile;
 mod component;
+mod names;
 mod toolchain;
 
 use std::path::{Path, PathBuf};

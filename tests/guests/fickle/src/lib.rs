@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nacre_driver_sdk::{
-    CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, HomeLayout, MountRequest, Mounted,
-    Place, Plan, Refusal, Requirement, Role, Setting, StorageDriver, Suitability,
+    CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, HomeLayout, MountRequest,
+    Mounted, Place, Plan, Refusal, Requirement, Role, Setting, StorageDriver, Suitability,
 };
 
 /// The driver.

@@ -3,14 +3,27 @@
 #![allow(clippy::panic, clippy::infinite_loop, unconditional_recursion)]
 
 use nacre_driver_sdk::{
-    CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, Grant, HomeLayout, MountRequest,
-    Mounted, Place, Plan, Refusal, Role, Setting, Settings, Step, StorageDriver, Suitability, Whiteouts, choice, home,
-    log, make_dir, mount_bind, mount_tmpfs, remove_tree, symlink, unmount,
+    CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, Grant, HomeLayout,
+    MountRequest, Mounted, Place, Plan, Refusal, Role, Setting, Settings, Step, StorageDriver, Suitability,
+    Whiteouts, choice, home, log, make_dir, mount_bind, mount_tmpfs, remove_tree, symlink, unmount,
 };
 
 const WORDS: [&str; 15] = [
-    "none", "loop", "memory", "stack", "panic", "trap", "escape", "absolute", "link", "ungranted", "foreign", "steps",
-    "bytes", "path", "log",
+    "none",
+    "loop",
+    "memory",
+    "stack",
+    "panic",
+    "trap",
+    "escape",
+    "absolute",
+    "link",
+    "ungranted",
+    "foreign",
+    "steps",
+    "bytes",
+    "path",
+    "log",
 ];
 
 /// The driver.
