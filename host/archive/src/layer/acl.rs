@@ -70,7 +70,9 @@ mod tests {
             &[(1, 7, NO_ID), (2, 5, 1000), (4, 4, NO_ID), (0x10, 5, NO_ID), (0x20, 0, NO_ID)];
         let mut bytes = vec![2, 0, 0, 0];
         for (tag, permissions, id) in expected {
-            bytes.extend(tag.to_le_bytes().into_iter().chain(permissions.to_le_bytes()).chain(id.to_le_bytes()));
+            bytes.extend(
+                tag.to_le_bytes().into_iter().chain(permissions.to_le_bytes()).chain(id.to_le_bytes()),
+            );
         }
         assert_eq!(value, bytes);
         assert_eq!(from_text(b"user:lisa:rwx"), None);

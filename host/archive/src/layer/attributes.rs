@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::entry::{Entry, Kind};
 use super::error::{EntryName, Problem};
 use super::field::Time;
-use super::ledger::{Late, Ledger, Made};
+use super::ledger::{Late, Made};
 use super::options::Warning;
 use super::tree::{Dir, Tree, proc_path, split};
 
@@ -24,7 +24,8 @@ impl Tree<'_> {
                 .map_err(Problem::write("set its owner"))?;
         }
         if self.must_chmod(entry.mode) {
-            rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode)).map_err(Problem::write("set its mode"))?;
+            rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode))
+                .map_err(Problem::write("set its mode"))?;
         }
         self.set_xattrs(entry, |name, value| rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty()))?;
         rustix::fs::futimens(fd, &times(entry.mtime, entry.atime)).map_err(Problem::write("set its times"))
@@ -66,7 +67,9 @@ impl Tree<'_> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let fd = rustix::fs::openat(&dir.fd, name, flags, Mode::empty());
             let fd = fd.map_err(Problem::write("open the directory"))?;
-            self.set_xattrs(entry, |name, value| rustix::fs::fsetxattr(&fd, name, value, XattrFlags::empty()))?;
+            self.set_xattrs(entry, |name, value| {
+                rustix::fs::fsetxattr(&fd, name, value, XattrFlags::empty())
+            })?;
         }
         let mode = Some(entry.mode).filter(|mode| mode & SET_GROUP_ID != 0);
         let late = Late { mtime: entry.mtime, atime: entry.atime, mode, default_acl };
@@ -77,7 +80,7 @@ impl Tree<'_> {
     /// When nothing is made any more: what had to wait.
     pub(super) fn set_late(&mut self) -> Result<(), Problem> {
         let mut parent: Option<Dir> = None;
-        for (path, late) in std::mem::replace(&mut self.ledger, Ledger::default()).into_directories() {
+        for (path, late) in std::mem::take(&mut self.ledger).into_directories() {
             let (directory, name) = split(&path);
             let name = if name.is_empty() { b"." } else { name };
             if parent.as_ref().is_none_or(|parent| parent.path != directory) {

@@ -279,7 +279,9 @@ pub(super) fn clean(name: &[u8], limits: &Limits) -> Result<Vec<u8>, Problem> {
         match part {
             b"" | b"." => continue,
             b".." => return Err(Refusal::ParentInName.into()),
-            _ if part.len() > 255 => return Err(Problem::Limit(LimitName::NameBytes, 255.min(limits.name_bytes))),
+            _ if part.len() > 255 => {
+                return Err(Problem::Limit(LimitName::NameBytes, 255.min(limits.name_bytes)));
+            }
             _ => {}
         }
         if !path.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::digest::{Digest, DiffId};
+use crate::digest::{DiffId, Digest};
 
 /// The name of an entry as its archive spells it: any bytes. Printed escaped, and shortened when long.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

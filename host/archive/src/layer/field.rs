@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn times_have_nanoseconds_and_may_lie_before_1970() {
-        let cases: &[(&[u8], Option<(i64, u32)>)] = &[
+        type Case<'a> = (&'a [u8], Option<(i64, u32)>);
+        let cases: &[Case<'_>] = &[
             (b"0", Some((0, 0))),
             (b"1700000000.123456789", Some((1_700_000_000, 123_456_789))),
             (b"1.5", Some((1, 500_000_000))),

@@ -25,9 +25,11 @@ mod ledger;
 mod options;
 mod pack;
 mod pack_header;
+mod pack_sink;
 mod pax;
 mod pipeline;
 mod reassemble;
+mod replace;
 mod sparse;
 mod tree;
 mod unpack;
@@ -41,7 +43,7 @@ pub use options::{
     BlobOptions, Compression, ExtractOptions, Limits, Monitor, Packed, UnpackOptions, Unpacked, UnpackedBlob,
     Warning, Whiteouts,
 };
-pub use pack::{PackOptions, pack_changes, pack_tree};
+pub use pack::{Exclude, PackOptions, pack_changes, pack_tree};
 pub use pipeline::unpack_blob;
 pub use reassemble::{Reassembler, reassemble};
 pub use unpack::{extract_into, unpack};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::error::EntryName;
-use crate::digest::{Digest, DiffId};
+use crate::digest::{DiffId, Digest};
 
 /// How whiteouts (`.wh.<name>` and `.wh..wh..opq`, OCI image-spec, layer.md, "Whiteouts") are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

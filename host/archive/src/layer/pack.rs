@@ -3,28 +3,28 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::error::{EntryName, LayerError};
-use super::framing::Recorder;
 use super::input::BLOCK;
 use super::options::{Monitor, Packed};
 use super::pack_header::{Headers, Node};
+use super::pack_sink::Sink;
 use super::tree::{file_type, join, proc_path, split};
 use super::whiteout::{OPAQUE, OPAQUE_XATTR, PREFIX};
-use crate::digest::{DiffId, Hasher};
 
-const BUFFER: usize = 256 << 10;
+/// Says of a path whether it is left out.
+pub type Exclude<'a> = &'a dyn Fn(&[u8]) -> bool;
 
 /// How a tree is packed.
 #[derive(Default, Clone, Copy)]
 pub struct PackOptions<'a> {
     /// Paths, relative to what is packed, that are left out together with all below them.
-    pub exclude: Option<&'a dyn Fn(&[u8]) -> bool>,
+    pub exclude: Option<Exclude<'a>>,
     /// Whether [`Packed::framing`] is wanted.
     pub framing: bool,
     /// Cancellation, and progress as raw bytes.
@@ -116,8 +116,7 @@ impl<'a, W: Write> Packer<'a, W> {
         changes: bool,
         output: W,
     ) -> Result<Self, LayerError> {
-        let recorder = if options.framing { Some(Recorder::new().map_err(LayerError::Output)?) } else { None };
-        let sink = Sink { output, hasher: Hasher::new(), recorder, bytes: 0, monitor: options.monitor };
+        let sink = Sink::new(output, &options)?;
         let links = HashMap::new();
         Ok(Self {
             root,
@@ -255,7 +254,11 @@ impl<'a, W: Write> Packer<'a, W> {
         for name in list_xattrs(&file).map_err(read)? {
             match name.strip_prefix(b"trusted.overlay.".as_slice()) {
                 Some(b"redirect" | b"metacopy") if self.changes => {
-                    return Err(failed(path, "find its content, which overlayfs keeps elsewhere", Errno::XDEV));
+                    return Err(failed(
+                        path,
+                        "find its content, which overlayfs keeps elsewhere",
+                        Errno::XDEV,
+                    ));
                 }
                 Some(_) if self.changes && name == OPAQUE_XATTR.as_bytes() => opaque = true,
                 Some(_) => {}
@@ -317,77 +320,6 @@ fn get_xattr(file: &[u8], name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
             Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Where the stream goes: out, into the digest and, as far as it is no file's content, into the framing.
-struct Sink<'a, W> {
-    output: W,
-    hasher: Hasher,
-    recorder: Option<Recorder>,
-    bytes: u64,
-    monitor: Option<&'a Monitor>,
-}
-
-impl<W: Write> Sink<'_, W> {
-    fn raw(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.raw(bytes).map_err(LayerError::Output)?;
-        }
-        self.write(bytes)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
-        if let Some(monitor) = self.monitor {
-            if monitor.is_cancelled() {
-                return Err(LayerError::Cancelled);
-            }
-            monitor.add_raw(bytes.len() as u64);
-        }
-        self.bytes += bytes.len() as u64;
-        self.hasher.update(bytes);
-        self.output.write_all(bytes).map_err(LayerError::Output)
-    }
-
-    /// The content of a file, as long as its header says: a file that became shorter meanwhile is filled up
-    /// with zeros, as GNU tar does, so that the archive stays whole.
-    fn file(&mut self, path: &[u8], file: File, size: u64) -> Result<(), LayerError> {
-        let mut buffer = vec![0; BUFFER.min(size as usize + 1)];
-        let mut left = size;
-        while left > 0 {
-            let wanted = usize::try_from(left).map_or(buffer.len(), |left| buffer.len().min(left));
-            match (&file).read(&mut buffer[..wanted]) {
-                Ok(0) => break,
-                Ok(count) => {
-                    self.write(&buffer[..count])?;
-                    left -= count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(LayerError::Tree { name: EntryName::new(path), op: "read", source });
-                }
-            }
-        }
-        if let (Some(recorder), true) = (&mut self.recorder, size > left) {
-            recorder.file(true, path, 0, size - left).map_err(LayerError::Output)?;
-        }
-        let mut zeros = left + (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
-        while zeros > 0 {
-            let count = zeros.min(8 * BLOCK as u64);
-            self.raw(&[0; 8 * BLOCK][..count as usize])?;
-            zeros -= count;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, entries: u64, content_bytes: u64) -> Result<Packed, LayerError> {
-        self.output.flush().map_err(LayerError::Output)?;
-        let framing = match self.recorder {
-            Some(recorder) => recorder.finish().map_err(LayerError::Output)?,
-            None => Vec::new(),
-        };
-        let diff_id = DiffId::new(self.hasher.finish());
-        Ok(Packed { diff_id, raw_bytes: self.bytes, content_bytes, entries, framing })
     }
 }
 

@@ -123,12 +123,7 @@ impl Run {
         })
     }
 
-    fn untar(
-        &self,
-        input: Input,
-        directory: BorrowedFd<'_>,
-        options: &BlobOptions<'_>,
-    ) -> Option<Unpacked> {
+    fn untar(&self, input: Input, directory: BorrowedFd<'_>, options: &BlobOptions<'_>) -> Option<Unpacked> {
         let unpacked = unpack_from(input, directory, &options.unpack, None);
         self.keep(unpacked.map_err(Stop::Because)).map(|(unpacked, _)| unpacked)
     }

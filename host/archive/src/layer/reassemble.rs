@@ -53,7 +53,8 @@ pub fn reassemble<'a>(framing: &'a [u8], directory: &'a impl AsFd) -> Result<Rea
 
 impl<'a> Reassembler<'a> {
     fn open(framing: &'a [u8], directory: BorrowedFd<'a>) -> io::Result<Self> {
-        let mut rest = framing.strip_prefix(framing::MAGIC).ok_or_else(|| bad("not a framing of version 1"))?;
+        let mut rest =
+            framing.strip_prefix(framing::MAGIC).ok_or_else(|| bad("not a framing of version 1"))?;
         let length = number(&mut rest)? as usize;
         let (overrides, operations) =
             rest.split_at_checked(length).ok_or_else(|| bad("the overrides are cut short"))?;
@@ -144,7 +145,10 @@ impl<'a> Reassembler<'a> {
         );
         let file = File::from(file.map_err(|e| self.unreadable("open", e.into()))?);
         if !file.metadata().map_err(|e| self.unreadable("stat", e))?.is_file() {
-            return Err(damaged(self.offset, format!("`{}` is no regular file", EntryName::new(&*self.path))));
+            return Err(damaged(
+                self.offset,
+                format!("`{}` is no regular file", EntryName::new(&*self.path)),
+            ));
         }
         Ok(Source::File(file))
     }
@@ -153,7 +157,8 @@ impl<'a> Reassembler<'a> {
         let offset = number(&mut self.operations).map_err(|e| self.damage(e))?;
         self.file_left = number(&mut self.operations).map_err(|e| self.damage(e))?;
         if let Some(Source::File(file)) = &self.file {
-            io::Seek::seek(&mut &*file, io::SeekFrom::Start(offset)).map_err(|e| self.unreadable("seek", e))?;
+            io::Seek::seek(&mut &*file, io::SeekFrom::Start(offset))
+                .map_err(|e| self.unreadable("seek", e))?;
         }
         Ok(())
     }

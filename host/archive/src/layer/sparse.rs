@@ -83,7 +83,11 @@ pub(super) fn read_pax<R: BufRead>(
     limits: &Limits,
 ) -> Result<Option<(Sparse, u64)>, Problem> {
     let Some(real_size) = pax.real_size else {
-        return if pax.map.is_empty() && pax.major.is_none() { Ok(None) } else { Err(Malformed::Sparse.into()) };
+        return if pax.map.is_empty() && pax.major.is_none() {
+            Ok(None)
+        } else {
+            Err(Malformed::Sparse.into())
+        };
     };
     if pax.major != Some(1) {
         return Ok(Some((Sparse::checked(real_size, pax.map, stored)?, 0)));

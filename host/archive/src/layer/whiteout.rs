@@ -99,7 +99,12 @@ impl Tree<'_> {
 
     /// A name was made in this layer. If the layer whites it out too, that is put right where only the
     /// whiteout's own file tells.
-    pub(super) fn whited_out_reappears(&mut self, dir: &Dir, name: &[u8], is_dir: bool) -> Result<(), Problem> {
+    pub(super) fn whited_out_reappears(
+        &mut self,
+        dir: &Dir,
+        name: &[u8],
+        is_dir: bool,
+    ) -> Result<(), Problem> {
         if self.whited_out.is_empty() || !self.whited_out.remove(&dir.join(name)) {
             return Ok(());
         }

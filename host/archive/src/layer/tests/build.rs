@@ -58,7 +58,11 @@ impl Place {
         let mut again = Vec::new();
         let length = reassemble(&unpacked.framing, &self.open()).unwrap().write_to(&mut again).unwrap();
         assert_eq!(length, unpacked.raw_bytes);
-        assert!(again == tar, "the stream differs at byte {:?}", again.iter().zip(tar).position(|(a, b)| a != b));
+        assert!(
+            again == tar,
+            "the stream differs at byte {:?}",
+            again.iter().zip(tar).position(|(a, b)| a != b)
+        );
         assert_eq!(unpacked.diff_id.digest(), &crate::digest::Digest::of(tar));
     }
 

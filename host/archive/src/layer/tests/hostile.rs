@@ -73,7 +73,8 @@ fn symbolic_links_that_lead_out_are_not_followed() {
     let place = Place::new();
     let outside = place.outer().join("outside").to_str().unwrap().to_owned();
     for target in ["..", "../outside", "/", "/tmp", outside.as_str(), "a/../../outside", "/proc/self/root"] {
-        let escapes = |why: &Refusal| matches!(why, Refusal::LinkEscapes { link, .. } if link.as_bytes() == b"l");
+        let escapes =
+            |why: &Refusal| matches!(why, Refusal::LinkEscapes { link, .. } if link.as_bytes() == b"l");
         let link = || Tar::new().dir("a").symlink("l", target);
         refused(target, &link().file("l/pwned", b"x").end(), escapes);
         refused(target, &link().dir("l/pwned").end(), escapes);
@@ -177,7 +178,9 @@ fn whiteouts_of_no_file_are_refused() {
             place.assert_nothing_outside();
         }
     }
-    refused("a slash", &Tar::new().file(".wh.a/../../victim", b"").end(), |why| *why == Refusal::ParentInName);
+    refused("a slash", &Tar::new().file(".wh.a/../../victim", b"").end(), |why| {
+        *why == Refusal::ParentInName
+    });
 }
 
 #[test]
@@ -234,7 +237,12 @@ fn bombs_end_at_their_limit() {
 
     let value = vec![b'x'; 300 << 10];
     let xattrs = [("SCHILY.xattr.user.a", &value[..]), ("SCHILY.xattr.user.b", &value)];
-    limited("xattrs", &Tar::new().pax(&xattrs).file("a", b"").end(), Limits::default(), LimitName::XattrBytes);
+    limited(
+        "xattrs",
+        &Tar::new().pax(&xattrs).file("a", b"").end(),
+        Limits::default(),
+        LimitName::XattrBytes,
+    );
     let segments = Limits { sparse_segments: 2, ..Limits::default() };
     let map = [("GNU.sparse.size", &b"9"[..]), ("GNU.sparse.map", b"0,1,2,1,4,1")];
     limited("segments", &Tar::new().pax(&map).file("a", b"abc").end(), segments, LimitName::SparseSegments);
@@ -254,7 +262,8 @@ fn headers_that_lie_are_refused() {
     malformed("minus", &with(|header| header.as_old_mut().size[..3].copy_from_slice(b"-1\0")), number);
     let overflow = with(|header| header.as_old_mut().size = [0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     malformed("size beyond 64 bits", &overflow, number);
-    let large = with(|header| header.as_old_mut().size = [0x80, 0, 0, 0, 0x7f, 255, 255, 255, 255, 255, 255, 255]);
+    let large =
+        with(|header| header.as_old_mut().size = [0x80, 0, 0, 0, 0x7f, 255, 255, 255, 255, 255, 255, 255]);
     limited("largest size", &large, Limits::default(), LimitName::ContentBytes);
     malformed("uid", &with(|header| header.as_old_mut().uid = [0x80, 0, 0, 1, 0, 0, 0, 0]), number);
     malformed("the uid that means none", &with(|header| header.set_uid(u32::MAX.into())), number);
@@ -413,7 +422,8 @@ fn mend_checksums(tar: &mut [u8]) {
 #[test]
 fn an_error_names_the_entry_and_where_it_is() {
     let place = Place::new();
-    let bad = Tar::new().file("good", b"x").entry(b'2', b"b\xffd\n", b"", |header| set_link(header, b"..")).bytes;
+    let bad =
+        Tar::new().file("good", b"x").entry(b'2', b"b\xffd\n", b"", |header| set_link(header, b"..")).bytes;
     let tar = Tar { bytes: bad }.entry(b'0', b"b\xffd\n/x", b"", |_| {}).end();
     let message = place.unpack(&tar).unwrap_err().to_string();
     assert_eq!(

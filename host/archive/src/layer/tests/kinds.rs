@@ -134,10 +134,7 @@ fn capabilities_survive_the_change_of_owner() {
     );
     assert_eq!(xattrs_of(&path("d/plain")), [], "the default ACL was inherited");
     assert_eq!(xattrs_of(&path("l")), [(b"trusted.on-a-link".to_vec(), b"\x01\n\x02".to_vec())]);
-    assert!(matches!(
-        unpacked.warnings.as_slice(),
-        [Warning::Acl { .. }, Warning::XattrUnsupported { .. }]
-    ));
+    assert!(matches!(unpacked.warnings.as_slice(), [Warning::Acl { .. }, Warning::XattrUnsupported { .. }]));
 }
 
 #[test]

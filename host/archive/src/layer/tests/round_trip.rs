@@ -39,7 +39,8 @@ pub(super) struct Made {
 }
 
 fn any_name() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop_oneof![4 => prop::num::u8::ANY.prop_filter("no", |b| *b != 0 && *b != b'/'), 8 => b'a'..=b'z'];
+    let byte =
+        prop_oneof![4 => prop::num::u8::ANY.prop_filter("no", |b| *b != 0 && *b != b'/'), 8 => b'a'..=b'z'];
     prop_oneof![6 => prop::collection::vec(byte.clone(), 1..12), 1 => prop::collection::vec(byte, 90..200)]
         .prop_filter("a name", |name| name != b"." && name != b".." && !name.starts_with(b".wh."))
 }
@@ -219,8 +220,9 @@ fn ustar_as_gnu_tar_writes_it() {
     fs::write(from.diff().join(&deep).join("f".repeat(90)), "x").unwrap();
     fs::hard_link(from.diff().join(&deep).join("f".repeat(90)), from.diff().join("h")).unwrap();
     let file = from.outer().join("u.tar");
-    let status = Command::new("tar").args(["--format=ustar", "-cf"]).arg(&file).arg("-C").arg(from.diff());
-    assert!({ status }.arg(".").status().unwrap().success());
+    let mut tar = Command::new("tar");
+    tar.args(["--format=ustar", "-cf"]).arg(&file).arg("-C").arg(from.diff()).arg(".");
+    assert!(tar.status().unwrap().success());
     let to = Place::new();
     to.round_trip(&fs::read(file).unwrap());
     assert_same(&tree_of(&from.diff(), false), &tree_of(&to.diff(), false));
