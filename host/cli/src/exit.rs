@@ -23,7 +23,7 @@ pub const PERMISSION: u8 = 7;
 pub const NO_SPACE: u8 = 8;
 /// The store is damaged, or `system check` found something.
 pub const DAMAGED: u8 = 9;
-/// nacre itself failed in `run` or `exec`.
+/// A container's process could not be started; in `run` and `exec`, whatever nacre itself failed at.
 pub const RUN_FAILED: u8 = 125;
 /// The command of `run` or `exec` cannot be invoked.
 pub const CANNOT_INVOKE: u8 = 126;
@@ -44,11 +44,22 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (PERMISSION, "A privilege is missing."),
     (NO_SPACE, "The disk is full."),
     (DAMAGED, "The store is damaged, or `nacre system check` found something."),
-    (RUN_FAILED, "nacre itself failed in `run` or `exec`, before the process was started."),
+    (
+        RUN_FAILED,
+        "A container's process could not be started; in `run` and `exec`, whatever nacre itself failed at.",
+    ),
     (CANNOT_INVOKE, "The command of `run` or `exec` cannot be invoked."),
     (COMMAND_NOT_FOUND, "The command of `run` or `exec` was not found."),
     (INTERRUPTED, "It was interrupted (Ctrl-C)."),
 ];
+
+/// The code of an engine's error. A process that could not be started has 126 or 127 where that says more.
+pub fn of(error: &nacre_engine::Error) -> u8 {
+    match error {
+        nacre_engine::Error::Runtime(error) => u8::try_from(error.exit_code()).unwrap_or(RUN_FAILED),
+        error => of_class(error.class()),
+    }
+}
 
 /// The code of a class of errors.
 pub fn of_class(class: Class) -> u8 {
@@ -62,6 +73,7 @@ pub fn of_class(class: Class) -> u8 {
         Class::Permission => PERMISSION,
         Class::NoSpace => NO_SPACE,
         Class::Damaged => DAMAGED,
+        Class::Runtime => RUN_FAILED,
         Class::Interrupted => INTERRUPTED,
     }
 }

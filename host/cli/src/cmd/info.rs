@@ -1,13 +1,17 @@
 //! `info` and `version`.
 
 use clap::Args;
+use nacre_engine::Info as Summary;
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::out;
 use crate::out::template::Template;
+use crate::out::{self, units};
+
+/// The contract that drivers are written against.
+const CONTRACT: &str = "nacre:storage@0.1.0";
 
 /// Show the storage driver and why it was chosen, the file system, the kernel, and what is kept
 #[derive(Debug, Args)]
@@ -24,8 +28,86 @@ pub struct Info {
 impl Info {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        show(&cx.engine()?.info()?, self.format.as_deref())
+        let engine = cx.engine()?;
+        let info = engine.info()?;
+        match &self.format {
+            None => out::line(people(&info).trim_end())?,
+            format => show(&fields(&info), format.as_deref())?,
+        }
+        Ok(Exit::OK)
     }
+}
+
+/// The fields of `info`, with Docker's names where Docker has them.
+fn fields(info: &Summary) -> Value {
+    json!({
+        "Version": info.version,
+        "Containers": info.containers,
+        "ContainersRunning": info.running,
+        "ContainersStopped": info.containers.saturating_sub(info.running),
+        "ContainersMounted": info.mounted,
+        "Images": info.images,
+        "Layers": info.layers,
+        "Driver": info.driver.name,
+        "DriverReason": info.driver_reason,
+        "DriverVersion": info.driver.version,
+        "DriverDigest": info.driver.digest,
+        "DriverSizeBytes": info.driver.size,
+        "DriverGrants": info.driver.grants,
+        "DriversInUse": info.drivers_in_use,
+        "MaxDepth": info.max_depth,
+        "OverlayMethod": info.overlay_method,
+        "Runtime": info.runtime,
+        "KernelVersion": kernel(info),
+        "BackingFilesystem": info.facts.home.name,
+        "Facts": info.facts,
+        "RootDir": info.root,
+        "RunDir": info.run_dir,
+    })
+}
+
+fn kernel(info: &Summary) -> String {
+    let kernel = &info.facts.kernel;
+    format!("{}.{}.{}", kernel.major, kernel.minor, kernel.patch)
+}
+
+/// `info` for people.
+fn people(info: &Summary) -> String {
+    let home = &info.facts.home;
+    let yes = |b: bool| if b { "yes" } else { "no" };
+    let overlay = match info.facts.overlay {
+        Some(_) => format!("yes, layers given as {}", info.overlay_method),
+        None => "no".to_owned(),
+    };
+    let lines = [
+        ("Containers", info.containers.to_string()),
+        (" Running", info.running.to_string()),
+        (" Mounted", info.mounted.to_string()),
+        ("Images", info.images.to_string()),
+        ("Layers", info.layers.to_string()),
+        ("Storage Driver", info.driver.name.clone()),
+        (" Why", info.driver_reason.clone()),
+        (" Component", format!("{} {}", info.driver.name, info.driver.version)),
+        (" Digest", info.driver.digest.clone()),
+        (" Size", units::size(info.driver.size)),
+        (" Grants", info.driver.grants.join(", ")),
+        (" Most Layers", info.max_depth.to_string()),
+        (" In Use", info.drivers_in_use.join(", ")),
+        ("Backing Filesystem", home.name.clone()),
+        (" d_type", yes(home.d_type).to_owned()),
+        (" Reflinks", yes(home.reflink).to_owned()),
+        ("Kernel Version", kernel(info)),
+        (" Overlayfs", overlay),
+        ("Runtime", info.runtime.clone()),
+        ("Root Dir", info.root.clone()),
+        ("Run Dir", info.run_dir.clone()),
+        ("Version", info.version.clone()),
+    ];
+    lines
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect()
 }
 
 /// Show the version of nacre and of the contract that drivers are written against
@@ -44,97 +126,21 @@ impl Version {
     pub fn run(self, _: &Context) -> Result<Exit, Failure> {
         let version = json!({
             "Version": env!("CARGO_PKG_VERSION"),
-            "Contract": "nacre:storage@0.1.0",
+            "Contract": CONTRACT,
             "Os": std::env::consts::OS,
             "Arch": std::env::consts::ARCH,
         });
-        show(&version, self.format.as_deref())
-    }
-}
-
-fn show(value: &Value, format: Option<&str>) -> Result<Exit, Failure> {
-    let text = match format {
-        None => people(value, 0),
-        Some("json") => value.to_string(),
-        Some(template) => Template::parse(template)?.render(value)?,
-    };
-    out::line(text.trim_end())?;
-    Ok(Exit::OK)
-}
-
-/// An object as `Name: value` lines, what it holds indented.
-pub(crate) fn people(value: &Value, depth: usize) -> String {
-    let Value::Object(object) = value else { return String::new() };
-    let indent = " ".repeat(depth);
-    let mut text = String::new();
-    for (name, value) in object {
-        let name = spaced(name);
-        match value {
-            Value::Object(inner) if inner.is_empty() => {}
-            Value::Object(_) => text.push_str(&format!("{indent}{name}:\n{}", people(value, depth + 1))),
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                text.push_str(&format!("{indent}{name}:\n"));
-                text.extend(items.iter().map(|item| listed(item, depth + 1)));
-            }
-            Value::Array(items) => {
-                let words: Vec<String> = items.iter().map(plain).collect();
-                text.push_str(&format!("{indent}{name}: {}\n", words.join(" ")));
-            }
-            _ => text.push_str(&format!("{indent}{name}: {}\n", plain(value))),
+        match &self.format {
+            None => out::line(format!("nacre {}, contract {CONTRACT}", env!("CARGO_PKG_VERSION")))?,
+            format => show(&version, format.as_deref())?,
         }
-    }
-    text
-}
-
-/// An item of a list: its first line begins with a dash.
-fn listed(item: &Value, depth: usize) -> String {
-    let text = people(item, depth + 2);
-    let indent = " ".repeat(depth);
-    match text.get(depth + 2..) {
-        Some(rest) => format!("{indent}- {rest}"),
-        None => String::new(),
+        Ok(Exit::OK)
     }
 }
 
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// `BackingFilesystem` is `Backing Filesystem`, `DType` is `D Type`, and `OCIRuntime` is `OCI Runtime`.
-fn spaced(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let mut text = String::new();
-    for (i, c) in letters.iter().enumerate() {
-        let after_lower = i > 0 && letters[i - 1].is_lowercase();
-        let before_lower = letters.get(i + 1).is_some_and(|next| next.is_lowercase());
-        if c.is_uppercase() && i > 0 && (after_lower || before_lower) && !text.ends_with(' ') {
-            text.push(' ');
-        }
-        text.push(*c);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn objects_are_indented_lines() {
-        let value = json!({
-            "Driver": "overlay2",
-            "DriverStatus": {"BackingFilesystem": "extfs", "SupportsDType": true},
-            "Drivers": [{"Name": "overlay2", "Size": 1}],
-            "Grants": ["tree", "state"],
-        });
-        assert_eq!(
-            people(&value, 0),
-            "Driver: overlay2\nDriver Status:\n Backing Filesystem: extfs\n Supports D Type: true\n\
-             Drivers:\n - Name: overlay2\n   Size: 1\nGrants: tree state\n"
-        );
+fn show(value: &Value, format: Option<&str>) -> Result<(), Failure> {
+    match format {
+        None | Some("json") => out::line(value),
+        Some(template) => out::line(Template::parse(template)?.render(value)?),
     }
 }

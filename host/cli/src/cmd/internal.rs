@@ -1,9 +1,17 @@
 //! nacre as its own helper: the processes that start containers and wait for them are this program too.
 
+use nacre_engine::Engine;
 use nacre_runtime::ExitInfo;
 
 /// Returns at once when this process is not a helper; otherwise it does the helper's work and ends. It must
 /// come before all else in `main`.
 pub fn helper_main() {
-    nacre_runtime::helper_main(|exit: &ExitInfo| tracing::debug!(container = exit.id, "ended"));
+    nacre_runtime::helper_main(ended);
+}
+
+/// The end of a detached container. What is said here goes to the log of its monitor.
+fn ended(info: &ExitInfo) {
+    if let Err(error) = Engine::container_ended(info) {
+        eprintln!("the end of container {} could not be noted: {error}", info.id);
+    }
 }

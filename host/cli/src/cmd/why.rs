@@ -2,10 +2,11 @@
 
 use clap::Args;
 use nacre_engine::{Probe, Why as Answer};
+use serde_json::{Value, json};
 
 use crate::args::Format;
 use crate::context::Context;
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::template::Template;
 use crate::out::{self, table, units};
@@ -40,15 +41,21 @@ impl Why {
 
 /// The answer as `why` shows it.
 pub fn render(answer: &Answer, format: Option<&str>) -> Result<String, Failure> {
-    let json = || {
-        serde_json::to_value(answer)
-            .map_err(|e| Failure::new(exit::FAILED, "cannot write the answer as JSON").caused_by(e))
-    };
     match format {
         None | Some("table") => Ok(people(answer)),
-        Some("json") => Ok(format!("{}\n", json()?)),
-        Some(template) => Ok(Template::parse(template)?.render(&json()?)? + "\n"),
+        Some("json") => Ok(format!("{}\n", fields(answer))),
+        Some(template) => Ok(Template::parse(template)?.render(&fields(answer))? + "\n"),
     }
+}
+
+fn fields(answer: &Answer) -> Value {
+    let probe = |p: &Probe| json!({ "Index": p.index, "Layer": p.layer, "Found": p.found, "Detail": p.detail, "Answers": p.answers });
+    json!({
+        "Path": answer.path,
+        "Answer": answer.answer,
+        "FirstWrite": answer.first_write,
+        "Probes": answer.probes.iter().map(probe).collect::<Vec<_>>(),
+    })
 }
 
 fn people(answer: &Answer) -> String {

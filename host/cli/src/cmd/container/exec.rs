@@ -1,12 +1,16 @@
 //! `exec`.
 
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+
 use clap::Args;
 use nacre_engine::ExecOptions;
 
 use super::run::need_terminal;
 use crate::cmd::exit_of;
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 
 /// Run another process in a running container
@@ -51,9 +55,10 @@ impl Exec {
     }
 
     fn start(self, cx: &Context) -> Result<Exit, Failure> {
-        if !self.detach {
-            need_terminal(self.tty, self.interactive)?;
+        if self.detach {
+            return self.start_detached(cx);
         }
+        need_terminal(self.tty, self.interactive)?;
         let options = ExecOptions {
             command: self.command,
             env: self.env,
@@ -61,8 +66,27 @@ impl Exec {
             user: self.user,
             tty: self.tty,
             interactive: self.interactive,
-            detach: self.detach,
         };
         Ok(exit_of(cx.engine()?.exec(&self.container, &options)?))
+    }
+
+    /// Leaves the waiting to a nacre of its own, in a process group of its own. What can be known before, is:
+    /// that the container runs.
+    fn start_detached(self, cx: &Context) -> Result<Exit, Failure> {
+        if !cx.engine()?.is_running(&self.container)? {
+            return Err(Failure::new(exit::CONFLICT, format!("container {} is not running", self.container))
+                .with_help(format!("start it with `nacre start {}`", self.container)));
+        }
+        let program =
+            std::env::current_exe().map_err(|e| Failure::io("find", Path::new("/proc/self/exe"), e))?;
+        let mut command = std::process::Command::new(&program);
+        command.arg("--root").arg(&cx.global.root).arg("exec");
+        command.args(self.env.iter().flat_map(|variable| ["--env", variable.as_str()]));
+        command.args(self.workdir.iter().flat_map(|dir| ["--workdir", dir.as_str()]));
+        command.args(self.user.iter().flat_map(|user| ["--user", user.as_str()]));
+        command.arg("--").arg(&self.container).args(&self.command);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command.spawn().map_err(|e| Failure::io("start", &program, e))?;
+        Ok(Exit::OK)
     }
 }
