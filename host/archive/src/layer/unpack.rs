@@ -48,7 +48,16 @@ pub fn unpack(
 }
 
 /// Extract a tar stream below a directory of a tree, as `docker cp` does: no whiteouts, links followed inside
-/// of the tree `root`, what is there is replaced file by file. Returns how many entries there were.
+/// of the tree `root`, what is there is replaced file by file. The answer has no framing.
+///
+/// ```no_run
+/// use nacre_archive::layer::{ExtractOptions, extract_into};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let merged = std::fs::File::open("/var/lib/nacre/overlay2/9c01/merged")?;
+/// let options = ExtractOptions { at: b"var/www", ..ExtractOptions::default() };
+/// extract_into(std::io::stdin(), &merged, &options)?;
+/// # Ok(()) }
+/// ```
 pub fn extract_into(
     tar: impl Read,
     root: &impl AsFd,
