@@ -1,7 +1,7 @@
 //! Names for backtraces, short: as the compiler leaves them they are a third of a guest.
 //!
 //! A function is called `crate::module::function`, without generic arguments and without the modules between.
-//! Those of the standard library have no name, but for what tells of a panic.
+//! Those of the standard library have no name, but for what tells of a panic; nor has the bindings' glue.
 
 use std::ops::Range;
 
@@ -66,30 +66,37 @@ fn bytes<'a>(file: &'a [u8], range: &Range<u64>) -> &'a [u8] {
 }
 
 fn short(mangled: &str) -> Option<String> {
-    const LIBRARY: [&str; 5] = ["core::", "alloc::", "std::", "dlmalloc::", "compiler_builtins::"];
+    const LIBRARY: [&str; 6] =
+        ["core::", "alloc::", "std::", "dlmalloc::", "compiler_builtins::", "__rustc::"];
     let full = format!("{:#}", rustc_demangle::demangle(mangled));
-    let of_library = |name: &str| LIBRARY.iter().any(|krate| name.starts_with(krate));
     let name = plain(&full);
-    if of_library(&name) && !name.contains("panic") {
+    let parts: Vec<&str> = name.split("::").collect();
+    // A method of a type that no crate owns is one of the language's own types.
+    let of_language = full.starts_with('<') && parts.len() < 3;
+    let of_library = of_language || LIBRARY.iter().any(|krate| name.starts_with(krate));
+    let is_glue = name.contains("__post_return") || name.starts_with("cabi_post_");
+    if is_glue || (of_library && !name.contains("panic")) {
         return None;
     }
-    let parts: Vec<&str> = name.split("::").collect();
     Some(match parts.as_slice() {
         [krate, _, .., module, function] => format!("{krate}::{module}::{function}"),
         _ => name,
     })
 }
 
-/// `<A<B> as C>::d::<E>` is `A::d`.
+/// `<A<B> as C>::d::<E>` and `<A<B>>::d` are `A::d`.
 fn plain(name: &str) -> String {
-    let own = name.strip_prefix('<').and_then(|rest| {
-        let (own, _) = rest.split_once(" as ")?;
-        let (_, function) = rest.rsplit_once(">::")?;
-        Some(format!("{}::{function}", own.trim_start_matches(['&', '[', '(', ' '])))
+    let of_type = name.strip_prefix('<').and_then(|rest| rest.rsplit_once(">::")).map(|(own, function)| {
+        let own = own.split_once(" as ").map_or(own, |(own, _)| own);
+        let own = own
+            .trim_start_matches("&mut ")
+            .trim_start_matches("dyn ")
+            .trim_matches(['&', '[', ']', '(', ' ']);
+        format!("{own}::{function}")
     });
     let mut depth = 0;
     let mut out = String::new();
-    for letter in own.as_deref().unwrap_or(name).chars() {
+    for letter in of_type.as_deref().unwrap_or(name).chars() {
         match letter {
             '<' => depth += 1,
             '>' => depth -= i32::from(depth > 0),
@@ -107,6 +114,7 @@ mod tests {
     #[test]
     fn a_name_says_crate_module_and_function() {
         assert_eq!(plain("<a::B<c::D> as e::F<g::H>>::i"), "a::B::i");
+        assert_eq!(plain("<a::B<c::D>>::i"), "a::B::i");
         assert_eq!(plain("a::b::c::<d::E, f::G<h::I>>"), "a::b::c");
         assert_eq!(
             short(

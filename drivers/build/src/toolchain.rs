@@ -59,7 +59,10 @@ impl Toolchain {
                 cargo.env("RUSTC", rustc);
             }
             Toolchain::Debian { rustc, linker_dir } => {
-                cargo.env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
+                cargo
+                    .env("RUSTC", rustc)
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
                 if let Some(dir) = linker_dir {
                     cargo.env("PATH", prepend_path(dir));
                 }
