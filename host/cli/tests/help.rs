@@ -36,7 +36,7 @@ fn words(line: &str) -> Option<Vec<String>> {
                 if some || !word.is_empty() {
                     match word.as_str() {
                         "|" => parts.push(vec![]),
-                        _ => parts.last_mut().unwrap().push(std::mem::take(&mut word)),
+                        _ => parts.iter_mut().last().into_iter().for_each(|part| part.push(std::mem::take(&mut word))),
                     }
                     word.clear();
                     some = false;

@@ -111,12 +111,12 @@ fn the_layer_tree_is_indented_where_it_branches() {
         layer::render_tree(layers(), None, false).unwrap(),
         "\
 LAYER             SIZE      SHARED BY   TOP OF
-111111111111      1MB       3 images    
+111111111111      1MB       3 images
 222222222222      1MB       3 images    base:1
-├─ 333333333333   1MB       1 image     
+├─ 333333333333   1MB       1 image
 │  444444444444   1MB       1 image     app:1
 └─ 555555555555   1MB       1 image     app:2
-666666666666      1MB       no image    
+666666666666      1MB       no image
 "
     );
 }

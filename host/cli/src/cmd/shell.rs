@@ -77,7 +77,9 @@ fn write_pages(command: &clap::Command, dir: &Path) -> Result<(), Failure> {
 
 fn page(command: &clap::Command) -> Result<Vec<u8>, Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    // A page explains what `-h` leaves out for brevity.
+    let command = command.clone().mut_args(|argument| argument.hide_short_help(false));
+    clap_mangen::Man::new(command).render(&mut page)?;
     Ok(page)
 }
 

@@ -4,8 +4,8 @@
 const GAP: usize = 3;
 const NARROWEST: usize = 10;
 
-/// Aligns rows of cells. A cell is as wide as its characters; the last cell of a row is not padded, and rows
-/// may have different numbers of cells.
+/// Aligns rows of cells. A cell is as wide as its characters; no line ends in spaces, and rows may have
+/// different numbers of cells.
 pub fn align(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let mut widths = vec![NARROWEST; columns];
@@ -23,6 +23,7 @@ pub fn align(rows: &[Vec<String>]) -> String {
                 text.extend(std::iter::repeat_n(' ', missing));
             }
         }
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text
