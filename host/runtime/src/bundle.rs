@@ -25,8 +25,9 @@ pub(crate) struct Record {
     pub runtime: String,
     pub hostname: String,
     pub started: Started,
-    /// Who waits for it, when it is detached.
+    /// Who waits for it: its monitor, or the command that runs it in the foreground.
     pub monitor: Option<Started>,
+    pub detached: bool,
 }
 
 impl Bundle {

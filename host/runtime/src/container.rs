@@ -9,12 +9,12 @@ use crate::attach;
 use crate::builtin::{self, Entry, FirstStage, Place, SecondStage, Surroundings};
 use crate::bundle::{Bundle, Record};
 use crate::error::{Error, Result};
-use crate::launch::Launched;
+use crate::launch::{self, Launched};
 use crate::monitor;
 use crate::process::Process;
 use crate::runtime::Runtime;
 use crate::signal::{self, Signal};
-use crate::spec::{ContainerSpec, ProcessSpec};
+use crate::spec::{ContainerSpec, Mount, ProcessSpec};
 use crate::state::{ExitStatus, Started, State, is_alive};
 use crate::terminal::Size;
 
@@ -63,7 +63,7 @@ impl Container {
         let stdin = attach::stdin(&spec.process)?;
         let signals = attach::catch_signals(spec.process.terminal)?;
         self.create()?;
-        let launched = self.launch(spec, stdin, attach::caller_size(), None)?;
+        let launched = self.launch(spec, stdin, attach::caller_size(), false)?;
         started(launched.started);
         let status = attach::foreground(&launched, &spec.process, signals)?;
         self.ended(&status)?;
@@ -147,7 +147,7 @@ impl Container {
         if is_alive(record.started) {
             return Ok(State::Running(record.started));
         }
-        // Its monitor, when there is one, is just about to write how it ended.
+        // Who waited for it is just about to write how it ended.
         let until = Instant::now() + Duration::from_secs(2);
         loop {
             let status = self.bundle.exit_status()?;
@@ -223,15 +223,16 @@ impl Container {
         spec: &ContainerSpec,
         stdin: OwnedFd,
         size: Option<Size>,
-        monitor: Option<Started>,
+        detached: bool,
     ) -> Result<Launched> {
         let hostname = match spec.hostname.as_str() {
             "" => self.id.chars().take(12).collect(),
             given => given.to_owned(),
         };
+        let monitor = launch::started(std::process::id() as i32).ok();
         let record = |started| {
             let (runtime, hostname) = (self.runtime.name().to_owned(), hostname.clone());
-            self.bundle.set_record(&Record { runtime, hostname, started, monitor })
+            self.bundle.set_record(&Record { runtime, hostname, started, monitor, detached })
         };
         let launched =
             become_subreaper().and_then(|()| self.launch_as(spec, &hostname, stdin, size, &record));
@@ -253,6 +254,7 @@ impl Container {
         let root = File::open(&rootfs).map_err(|error| Error::io("open", &rootfs, error))?;
         let process = Process::resolve(&spec.process, root.as_fd(), hostname, size)?;
         let spec = ContainerSpec { rootfs, ..spec.clone() };
+        spec.mounts.iter().try_for_each(Mount::check)?;
         self.bundle.write_etc(&spec, hostname)?;
         if let Some(oci) = self.runtime.oci() {
             // Until it is recorded, the runtime's own state tells of it.
@@ -321,7 +323,7 @@ impl Container {
 /// callback may well get here.
 fn wait_for_monitor(record: &Record) -> Result<()> {
     match record.monitor {
-        Some(monitor) if monitor.pid != std::process::id() as i32 => {
+        Some(monitor) if record.detached && monitor.pid != std::process::id() as i32 => {
             signal::wait_for_end(monitor, Some(PATIENCE)).map(drop)
         }
         _ => Ok(()),

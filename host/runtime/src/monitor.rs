@@ -18,7 +18,7 @@ use crate::launch::Launched;
 use crate::logs::{LogWriter, Stream};
 use crate::runtime::Runtime;
 use crate::spec::ContainerSpec;
-use crate::state::{ExitStatus, Started, process_start_time};
+use crate::state::{ExitStatus, Started};
 
 /// The hidden argument, followed by the path of the job.
 pub(crate) const ARGUMENT: &str = "__monitor";
@@ -61,13 +61,15 @@ pub(crate) fn start(
     options: &DetachedOptions,
 ) -> Result<Started> {
     let runtime = container.runtime();
+    // The monitor works in another directory.
+    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| Error::io("find", path, error));
     let job = Job {
         id: container.id().to_owned(),
         run_dir: runtime.run_dir().to_owned(),
         runtime: runtime.name().to_owned(),
         helper: runtime.helper().to_owned(),
-        spec: spec.clone(),
-        log: std::path::absolute(&options.log).map_err(|error| Error::io("find", &options.log, error))?,
+        spec: ContainerSpec { rootfs: absolute(&spec.rootfs)?, ..spec.clone() },
+        log: absolute(&options.log)?,
         context: options.context.clone(),
     };
     let path = container.bundle().file("monitor.json");
@@ -146,9 +148,7 @@ fn begin(container: &Container, job: &Job) -> Result<(Launched, Arc<LogWriter>)>
         .append(true)
         .open(&job.log)
         .map_err(|error| Error::io("open the log", &job.log, error))?;
-    let pid = std::process::id() as i32;
-    let monitor = process_start_time(pid).map(|start_time| Started { pid, start_time });
-    let launched = container.launch(&job.spec, attach::empty_input()?, None, monitor)?;
+    let launched = container.launch(&job.spec, attach::empty_input()?, None, true)?;
     Ok((launched, Arc::new(LogWriter::new(file))))
 }
 

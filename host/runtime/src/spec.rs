@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// A process in a container: its first one, or one that `exec` adds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -98,4 +100,24 @@ pub enum Mount {
         /// Options as mount(8) writes them, `size=64m` or `mode=1777` for example.
         options: Vec<String>,
     },
+}
+
+impl Mount {
+    /// # Errors
+    /// [`Error::BadSpec`] for a path that is not absolute, which each runtime would take otherwise.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (source, target) = match self {
+            Self::Bind { source, target, .. } => (Some(source), target),
+            Self::Tmpfs { target, .. } => (None, target),
+        };
+        if let Some(source) = source.filter(|source| !source.is_absolute()) {
+            return Err(Error::BadSpec(format!("the mount's source {source:?} is not an absolute path")));
+        }
+        if !target.starts_with('/') || target == "/" {
+            return Err(Error::BadSpec(format!(
+                "the mount point {target:?} is not an absolute path below /"
+            )));
+        }
+        Ok(())
+    }
 }

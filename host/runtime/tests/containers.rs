@@ -56,6 +56,7 @@ on_each_runtime! {
     a_detached_container_logs_and_tells_its_end
     a_detached_container_can_have_a_terminal
     a_detached_start_reports_why_it_failed
+    paths_may_be_relative_to_the_callers_directory
     stopping_asks_first_and_kills_then
     further_processes_join_a_running_container
     exec_in_an_ended_container_is_refused
@@ -313,6 +314,12 @@ fn a_detached_container_can_have_a_terminal(bed: &Bed) {
     );
 }
 
+fn paths_may_be_relative_to_the_callers_directory(bed: &Bed) {
+    let mut command = bed.verb_command("run", &["--detach", "log", "rootfs", "true"], &[]);
+    assert_eq!(bed.feed(command.current_dir(bed.dir()), b"").code, 0);
+    bed.until(|| fs::exists(bed.dir().join("log")).unwrap());
+}
+
 fn a_detached_start_reports_why_it_failed(bed: &Bed) {
     let log = bed.log();
     let failed = |program: &str| bed.run_with(&["--detach", log.to_str().unwrap()], &[program]);
@@ -392,6 +399,10 @@ fn volumes_and_tmpfs_are_mounted(bed: &Bed) {
         bed.run_with(&["--bind", &bind, "--bind", &read_only, "--tmpfs", "/scratch"], &["sh", "-c", script]);
     assert_eq!(outcome.out, "kept\nrefused\nok\n", "{}", outcome.err);
     assert_eq!(fs::read_to_string(volume.join("new")).unwrap(), "new\n");
+    for mount in ["volume:/data", "/tmp:data", "/tmp:/"] {
+        let refused = bed.run_with(&["--bind", mount], &["true"]);
+        assert_eq!((refused.code, refused.err.contains("not an absolute path")), (125, true), "{mount}");
+    }
 }
 
 #[test]
