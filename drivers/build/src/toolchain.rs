@@ -41,13 +41,11 @@ impl Toolchain {
         if has_target(&rustc) {
             return Ok(Toolchain::Rustup { rustc });
         }
-        if Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_SOURCE).exists() {
-            if let Some(linker_dir) = rust_lld(&rustc) {
-                return Ok(Toolchain::Debian {
-                    rustc: DEBIAN_RUSTC.into(),
-                    linker_dir: linker_dir.into_dir(),
-                });
-            }
+        if Path::new(DEBIAN_RUSTC).exists()
+            && Path::new(DEBIAN_SOURCE).exists()
+            && let Some(linker_dir) = rust_lld(&rustc)
+        {
+            return Ok(Toolchain::Debian { rustc: DEBIAN_RUSTC.into(), linker_dir: linker_dir.into_dir() });
         }
         Err(Error::NoToolchain)
     }

@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn a_description_must_keep_every_rule() {
         assert_eq!(validate(&good()), Ok(()));
-        let broken: [(&str, fn(&mut Description)); 14] = [
+        type Break = fn(&mut Description);
+        let broken: [(&str, Break); 14] = [
             ("empty name", |it| it.name.clear()),
             ("name with a slash", |it| it.name = "a/b".into()),
             ("name in capitals", |it| it.name = "Overlay".into()),

@@ -1,4 +1,6 @@
 //! Compiled components on disk: used when intact and ours, and never otherwise.
+// clippy takes only the functions marked #[test] for tests.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
