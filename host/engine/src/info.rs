@@ -71,13 +71,17 @@ impl Engine {
         })
     }
 
-    /// The drivers that ship with nacre.
+    /// The drivers that ship with nacre, and the one in use.
     pub fn drivers(&self) -> Result<Vec<DriverSummary>, Error> {
         let current = self.current_driver()?;
-        nacre_drivers::BUILTIN
+        let mut drivers = nacre_drivers::BUILTIN
             .iter()
             .map(|shipped| Ok(summary(&*self.driver(shipped.name)?, shipped.name == current.name())))
-            .collect()
+            .collect::<Result<Vec<_>, Error>>()?;
+        if !drivers.iter().any(|driver| driver.current) {
+            drivers.push(summary(&current, true));
+        }
+        Ok(drivers)
     }
 
     /// Everything that a driver says of itself, with its worked examples.

@@ -93,7 +93,7 @@ impl Engine {
         if let Some(driver) = self.lock_drivers().get(name) {
             return Ok(driver.clone());
         }
-        let driver = Arc::new(self.load_driver(name)?);
+        let driver = self.load_driver(name)?;
         Ok(self.lock_drivers().entry(name.to_owned()).or_insert(driver).clone())
     }
 
@@ -107,6 +107,9 @@ impl Engine {
     }
 
     fn current_driver_name(&self) -> Result<Option<String>, Error> {
+        if let Some(path) = self.driver_file() {
+            return Ok(Some(self.driver_from_file(path)?.name().to_owned()));
+        }
         if let Some(name) = &self.config.driver {
             return Ok(Some(name.clone()));
         }
@@ -120,6 +123,25 @@ impl Engine {
         Ok(used.pop())
     }
 
+    /// The component that `--driver` names by its file and not by its name.
+    fn driver_file(&self) -> Option<&Path> {
+        let driver = self.config.driver.as_deref()?;
+        (driver.contains('/') || driver.ends_with(".wasm")).then(|| Path::new(driver))
+    }
+
+    /// The driver in a file, under the name that it gives itself.
+    fn driver_from_file(&self, path: &Path) -> Result<Arc<Driver>, Error> {
+        let origin = path.display().to_string();
+        let known = |d: &&Arc<Driver>| d.component().origin() == origin;
+        if let Some(driver) = self.lock_drivers().values().find(known) {
+            return Ok(driver.clone());
+        }
+        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let driver = Arc::new(self.ready(&origin, &wasm)?);
+        self.lock_drivers().insert(driver.name().to_owned(), driver.clone());
+        Ok(driver)
+    }
+
     fn first_suitable(&self) -> Result<Arc<Driver>, Error> {
         let mut reasons = Vec::new();
         for shipped in nacre_drivers::BUILTIN {
@@ -131,14 +153,26 @@ impl Engine {
         Err(Error::NoDriver { root: self.root.path().to_owned(), reasons: reasons.join("; ") })
     }
 
-    fn load_driver(&self, name: &str) -> Result<Driver, Error> {
+    fn load_driver(&self, name: &str) -> Result<Arc<Driver>, Error> {
+        if let Some(path) = self.driver_file() {
+            let driver = self.driver_from_file(path)?;
+            if driver.name() == name {
+                return Ok(driver);
+            }
+        }
         let shipped = nacre_drivers::BUILTIN
             .iter()
             .find(|shipped| shipped.name == name)
             .ok_or_else(|| Error::NotFound { kind: "driver", name: name.to_owned() })?;
-        let component = self.host()?.load("built in", shipped.wasm)?;
+        self.ready("built in", shipped.wasm).map(Arc::new)
+    }
+
+    /// Make a component ready for this root.
+    fn ready(&self, origin: &str, wasm: &[u8]) -> Result<Driver, Error> {
+        let component = self.host()?.load(origin, wasm)?;
         let settings = component.settings(&self.config.storage_opts)?;
-        let state = Arc::new(StoredState { store: self.store.clone(), driver: name.to_owned() });
+        let driver = component.description().name.clone();
+        let state = Arc::new(StoredState { store: self.store.clone(), driver });
         Driver::new(component, (&self.root, &self.run), facts::probe, state, settings)
     }
 

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The storage root; none means `/var/lib/nacre`.
     pub root: Option<PathBuf>,
-    /// The driver for new layers; none means the one in use, or `overlay2` on a new root.
+    /// The driver for new layers, by name or by the path of its component (with a `/` in it, or ending in
+    /// `.wasm`); none means the one in use, or on a new root the first that can work there.
     pub driver: Option<String>,
     /// `<driver>.<option>=<value>` settings.
     pub storage_opts: Vec<String>,
