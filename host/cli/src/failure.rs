@@ -19,12 +19,14 @@ pub struct Failure {
     code: u8,
     /// Nothing is said: it was said already, or nobody listens any more.
     quiet: bool,
+    /// A pipe had no reader any more.
+    closed_pipe: bool,
 }
 
 impl Failure {
     /// A failure with a message of its own.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { message: message.into(), cause: None, help: None, code, quiet: false }
+        Self { message: message.into(), cause: None, help: None, code, quiet: false, closed_pipe: false }
     }
 
     /// An argument that cannot be used.
@@ -64,6 +66,11 @@ impl Failure {
     pub fn with_code(mut self, code: u8) -> Self {
         self.code = code;
         self
+    }
+
+    /// The same for what was written to standard output, where a reader that went away is no failure.
+    pub fn on_stdout(self) -> Self {
+        if self.closed_pipe { Self::silent(exit::OK) } else { self }
     }
 
     /// The same in `run` and `exec`, where 125 sets nacre's own failures apart from the process's exit codes.
@@ -149,6 +156,7 @@ impl From<nacre_engine::Error> for Failure {
             (error.class() == Class::Component)
                 .then(|| "with --debug, nacre tells what the component logged".to_owned())
         });
+        failure.closed_pipe = is_closed_pipe(&error);
         failure.cause = Chain::below(&error);
         failure
     }
@@ -162,6 +170,11 @@ impl From<io::Error> for Failure {
         }
         Self::new(exit::FAILED, "cannot write to standard output").caused_by(error)
     }
+}
+
+fn is_closed_pipe(error: &(dyn StdError + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) || error.source().is_some_and(is_closed_pipe)
 }
 
 /// The causes of an error that was borrowed, kept as text.
@@ -222,6 +235,21 @@ mod tests {
         assert_eq!(failure.code(), exit::NOT_FOUND);
         let text = failure.render(false, false);
         assert!(text.starts_with("nacre: no such image: debian\n  help: `nacre images`"), "{text}");
+    }
+
+    #[test]
+    fn a_closed_pipe_below_an_engine_error_is_no_failure_on_standard_output_only() {
+        let failed = || {
+            Failure::from(nacre_engine::Error::Io {
+                action: "write",
+                path: "layer".into(),
+                source: io::ErrorKind::BrokenPipe.into(),
+            })
+        };
+        assert_eq!(failed().code(), exit::FAILED);
+        assert!(failed().on_stdout().is_quiet());
+        assert_eq!(failed().on_stdout().code(), exit::OK);
+        assert!(!Failure::new(exit::FAILED, "another").on_stdout().is_quiet());
     }
 
     #[test]

@@ -36,7 +36,11 @@ fn words(line: &str) -> Option<Vec<String>> {
                 if some || !word.is_empty() {
                     match word.as_str() {
                         "|" => parts.push(vec![]),
-                        _ => parts.iter_mut().last().into_iter().for_each(|part| part.push(std::mem::take(&mut word))),
+                        _ => parts
+                            .iter_mut()
+                            .last()
+                            .into_iter()
+                            .for_each(|part| part.push(std::mem::take(&mut word))),
                     }
                     word.clear();
                     some = false;

@@ -168,24 +168,28 @@ First write:  copies 20 bytes
 
 #[test]
 fn plans_are_shown_step_by_step() {
+    let id = "0123456789abcdef".repeat(4);
+    let step = |path: &str, detail: &str| ExplainedStep {
+        step: "make-dir".into(),
+        path: format!("/r/overlay2/{path}"),
+        detail: detail.into(),
+        raw: json!({}),
+    };
     let plan = Explained {
         operation: "create".into(),
-        subject: "web".into(),
+        subject: id.clone(),
         driver: "overlay2".into(),
         after_crash: "undo".into(),
-        steps: vec![ExplainedStep {
-            step: "make-dir".into(),
-            path: "/r/overlay2/x".into(),
-            detail: "mode 0710".into(),
-            raw: json!({}),
-        }],
+        steps: vec![step(&id, "mode 0710"), step(&format!("{id}/diff"), "mode 0755")],
     };
     assert_eq!(
         explain::render(ExplainForm::Table, std::slice::from_ref(&plan)).unwrap(),
         "\
-create web (driver overlay2, 1 step, undone after a crash)
-     STEP       PATH            DETAIL
-  1  make-dir   /r/overlay2/x   mode 0710
+create 0123456789ab… (driver overlay2, 2 steps, undone after a crash)
+in /r/overlay2
+     STEP       PATH                 DETAIL
+  1  make-dir   0123456789ab…        mode 0710
+  2  make-dir   0123456789ab…/diff   mode 0755
 "
     );
     let json: Value = serde_json::from_str(&explain::render(ExplainForm::Json, &[plan]).unwrap()).unwrap();
@@ -215,6 +219,7 @@ fn json_is_one_object_per_line_with_dockers_names() {
 fn templates_make_tables_and_lines() {
     let render = |format: &str| container::ls::render(containers(), Some(format), false, false, NOW).unwrap();
     assert_eq!(render("{{.Names}} {{.State}}"), "web running\njob exited\n");
+    assert_eq!(render("{{.Names}}:{{.Pid}}"), "web:42\njob:\n");
     assert_eq!(render(r"{{.Names}}\t{{.State}}"), "web\trunning\njob\texited\n");
     assert_eq!(
         render(r"table {{.Names}}\t{{upper .State}}"),

@@ -15,7 +15,7 @@ pub fn write(
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
         refuse_terminal()?;
         let mut out = BufWriter::with_capacity(256 << 10, io::stdout());
-        write(&mut out)?;
+        write(&mut out).map_err(Failure::on_stdout)?;
         return Ok(out.flush()?);
     };
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {

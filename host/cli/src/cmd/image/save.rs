@@ -66,7 +66,9 @@ impl Save {
             ArchiveFormat::OciDir => SaveFormat::OciDir,
         };
         let progress = progress::follower(Doing::Saving, self.quiet);
-        cx.engine()?.save(&self.images, format, target, progress.as_ref())?;
+        let to_stdout = matches!(target, SaveTarget::Stdout);
+        let saved = cx.engine()?.save(&self.images, format, target, progress.as_ref()).map_err(Failure::from);
+        saved.map_err(|failure| if to_stdout { failure.on_stdout() } else { failure })?;
         Ok(Exit::OK)
     }
 }
