@@ -13,6 +13,7 @@
 //!     hosts, hostname, resolv.conf what is mounted over the container's
 //!     state.json                   pid and start time of the first process, and who runs it
 //!     exit.json                    how it ended, when nacre saw it end
+//!     runtime.log                  the warnings of crun or runc
 //!     monitor.log                  what the monitor of a detached container had to say
 //! ```
 //!

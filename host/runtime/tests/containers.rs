@@ -384,7 +384,7 @@ fn a_killed_monitor_loses_neither_container_nor_cleanup(bed: &Bed) {
     bed.kill(bed.monitor(), "KILL");
     assert_eq!(bed.verb("rm", &[], &[]).code, 0);
     assert_eq!(bed.verb("state", &[], &[]).out, "Absent\n");
-    assert!(!bed.run_dir().join("oci/runc/box").exists());
+    assert!(!bed.run_dir().join("oci/runc").join(bed.id()).exists());
 }
 
 fn volumes_and_tmpfs_are_mounted(bed: &Bed) {

@@ -24,6 +24,9 @@ use crate::spec::ContainerSpec;
 
 pub(crate) use probe::probe;
 
+/// The runtime's warnings, in the bundle.
+const LOG: &str = "runtime.log";
+
 /// An OCI runtime and where it keeps its state.
 #[derive(Debug, Clone)]
 pub(crate) struct Oci {
@@ -47,6 +50,13 @@ impl Oci {
         command
     }
 
+    /// Its warnings go to a file: its standard error is the container's.
+    fn quiet_command(&self, bundle: &Bundle) -> Command {
+        let mut command = self.command();
+        command.arg("--log").arg(bundle.file(LOG));
+        command
+    }
+
     /// Starts the first process.
     pub(crate) fn run(
         &self,
@@ -58,7 +68,7 @@ impl Oci {
         stdin: OwnedFd,
     ) -> Result<Launched> {
         write_json(&bundle.file("config.json"), &config::config(spec, process, hostname, bundle))?;
-        let mut command = self.command();
+        let mut command = self.quiet_command(bundle);
         command.arg("run").arg("--bundle").arg(bundle.dir());
         self.start(command, "run", id, bundle, process, stdin)
     }
@@ -73,7 +83,7 @@ impl Oci {
     ) -> Result<Launched> {
         let file = bundle.file(&format!("process-{}.json", unique()));
         write_json(&file, &config::process(process))?;
-        let mut command = self.command();
+        let mut command = self.quiet_command(bundle);
         command.arg("exec").arg("--process").arg(&file);
         let launched = self.start(command, "exec", id, bundle, process, stdin);
         let _ = fs::remove_file(&file);
@@ -98,7 +108,9 @@ impl Oci {
         }
         command.arg(id).current_dir(bundle.dir()).process_group(0);
         let (pipes, outputs) = Pipes::new()?;
-        self.call(command, verb, process, stdin, outputs, &pipes.stderr)?;
+        if !self.call(command, stdin, outputs)? {
+            return Err(self.failure(verb, process, &pipes.stderr, bundle));
+        }
         let pid = read_pid(&pid_file)?;
         let _ = fs::remove_file(&pid_file);
         let terminal = console.map(Console::receive).transpose()?;
@@ -106,28 +118,29 @@ impl Oci {
     }
 
     /// Runs the runtime to its own end. The process has its streams from then on.
-    fn call(
-        &self,
-        mut command: Command,
-        verb: &'static str,
-        process: &Process,
-        stdin: OwnedFd,
-        outputs: Outputs,
-        messages: &PipeReader,
-    ) -> Result<()> {
+    fn call(&self, mut command: Command, stdin: OwnedFd, outputs: Outputs) -> Result<bool> {
         command.stdin(stdin).stdout(OwnedFd::from(outputs.stdout)).stderr(OwnedFd::from(outputs.stderr));
         let status = command.status().map_err(|error| Error::io("execute", &self.program, error))?;
-        drop(command);
-        if status.success() {
-            return Ok(());
+        Ok(status.success())
+    }
+
+    fn failure(
+        &self,
+        verb: &'static str,
+        process: &Process,
+        messages: &PipeReader,
+        bundle: &Bundle,
+    ) -> Error {
+        let mut message = clean(&drain(messages));
+        if message.is_empty() {
+            message = clean(&fs::read(bundle.file(LOG)).unwrap_or_default());
         }
-        let message = clean(&drain(messages));
         let program = process.args.first().cloned().unwrap_or_default();
-        Err(classify(&message, program).unwrap_or(Error::Runtime {
+        classify(&message, program).unwrap_or_else(|| Error::Runtime {
             runtime: self.name(),
             command: verb,
             message,
-        }))
+        })
     }
 
     /// Forgets the container, and kills what is left of it.

@@ -60,6 +60,11 @@ impl Bed {
         &self.runtime
     }
 
+    /// No other bed's: runc names cgroups by it.
+    pub fn id(&self) -> String {
+        self.dir().file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -77,16 +82,24 @@ impl Bed {
         self.dir().join("log")
     }
 
-    /// What the callback of the monitor wrote.
+    /// What the callback of the monitor wrote, with `box` for the ID.
     pub fn exit_file(&self) -> Option<String> {
-        fs::read_to_string(self.dir().join("log.exit").as_path()).ok().filter(|text| !text.is_empty())
+        let text = fs::read_to_string(self.dir().join("log.exit")).ok()?;
+        (!text.is_empty()).then(|| text.replace(&self.id(), "box"))
     }
 
     pub fn verb_command(&self, verb: &str, options: &[&str], args: &[&str]) -> Command {
         // .../deps/containers-<hash> and .../examples/run
         let own = std::env::current_exe().unwrap();
         let mut command = Command::new(own.parent().unwrap().parent().unwrap().join("examples/run"));
-        command.arg("--run-dir").arg(self.run_dir()).args(["--runtime", &self.runtime, "--id", "box"]);
+        command.arg("--run-dir").arg(self.run_dir()).args([
+            "--runtime",
+            &self.runtime,
+            "--id",
+            &self.id(),
+            "--hostname",
+            "box",
+        ]);
         command.args(["--verb", verb, "--env", &self.marker()]).args(options).args(args);
         command
     }
@@ -158,7 +171,7 @@ impl Bed {
     }
 
     fn record(&self) -> serde_json::Value {
-        let path = self.run_dir().join("containers/box/state.json");
+        let path = self.run_dir().join("containers").join(self.id()).join("state.json");
         self.until(|| path.exists());
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
