@@ -7,6 +7,7 @@ use nacre_plugin::storage::Difference;
 use nacre_plugin::types::Whiteouts;
 use nacre_store::{Container, LayerId};
 use nacre_union::{FirstWrite, Found, Metadata, Stack, Trail};
+use rustix::fs::FileType;
 
 use crate::driver::Driver;
 use crate::types::{Change, Probe, Why};
@@ -166,8 +167,8 @@ fn describe(found: &Found, opaque: Option<&Path>) -> (&'static str, String) {
         Found::Whiteout { at } => ("whiteout", format!("{} is deleted here", slash(at))),
         Found::NotADirectory { at } => ("blocked", format!("{} is no directory here", slash(at))),
         Found::UnderDirectory { at } => ("hidden", format!("{} is hidden by a directory above", slash(at))),
-        Found::File(metadata) => ("file", metadata_line(metadata)),
-        Found::Directory(metadata) => ("directory", metadata_line(metadata)),
+        Found::File(metadata) => ("found", metadata_line(metadata)),
+        Found::Directory(metadata) => ("found", metadata_line(metadata)),
     };
     if let Some(at) = opaque {
         detail.push_str(&format!("; /{} is opaque, so the layers below are hidden", at.display()));
@@ -177,8 +178,18 @@ fn describe(found: &Found, opaque: Option<&Path>) -> (&'static str, String) {
 
 fn metadata_line(metadata: &Metadata) -> String {
     let Metadata { kind, mode, uid, gid, size, .. } = metadata;
-    let kind = format!("{kind:?}").to_lowercase();
-    format!("{kind}, mode {mode:04o}, owner {uid}:{gid}, {size} bytes")
+    let bytes = if *kind == FileType::RegularFile { format!(", {size} bytes") } else { String::new() };
+    let kind = match kind {
+        FileType::RegularFile => "file",
+        FileType::Directory => "directory",
+        FileType::Symlink => "link",
+        FileType::Fifo => "FIFO",
+        FileType::Socket => "socket",
+        FileType::CharacterDevice => "character device",
+        FileType::BlockDevice => "block device",
+        FileType::Unknown => "entry",
+    };
+    format!("{kind}, mode {mode:04o}, owner {uid}:{gid}{bytes}")
 }
 
 fn answer(trail: &Trail, names: &[String]) -> String {
@@ -187,7 +198,8 @@ fn answer(trail: &Trail, names: &[String]) -> String {
         Some(index) => {
             let name = names.get(index).map_or("", String::as_str);
             let looked = trail.steps.len();
-            format!("layer {index} ({name}) answers, after {looked} of {} layers were looked at", names.len())
+            let name: String = name.trim_start_matches("sha256:").chars().take(12).collect();
+            format!("layer {index} ({name}) answers; {looked} of {} layers were looked at", names.len())
         }
     }
 }
@@ -204,7 +216,12 @@ fn first_write(trail: &Trail) -> String {
                 n => format!(", and makes {n} directories"),
             };
             let sharing = if same_filesystem { "" } else { ", to another file system" };
-            format!("copies {bytes} bytes ({allocated} of them no holes) up{sharing}{parents}")
+            let holes = if allocated < bytes {
+                format!(", of which {allocated} are no holes")
+            } else {
+                String::new()
+            };
+            format!("copies {bytes} bytes up{holes}{sharing}{parents}")
         }
     }
 }

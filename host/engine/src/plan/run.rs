@@ -17,6 +17,9 @@ pub(crate) struct StepFault {
     pub source: nacre_sys::Error,
 }
 
+/// Each lower directory of a mount is held open; above this many the usual limit may be too low.
+const MANY_LOWERS: usize = 200;
+
 type Done = Result<(), nacre_sys::Error>;
 
 /// Run all steps. `boundary` is called before the first one, and after each.
@@ -95,6 +98,9 @@ fn unmount(roots: &Roots, place: &Place) -> Done {
 
 fn mount_overlay(roots: &Roots, s: &MountOverlay) -> Done {
     let open = |place: &Place| roots.open_place(place);
+    if s.lowers.len() > MANY_LOWERS {
+        nacre_sys::proc::raise_open_files()?;
+    }
     let lowers = s.lowers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let upper = match &s.upper {
         Some(u) => Some((open(&u.upper)?, open(&u.work)?)),
