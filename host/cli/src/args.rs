@@ -46,8 +46,8 @@ pub struct Global {
     #[arg(long, value_name = "DIR", env = "NACRE_ROOT", default_value = "/var/lib/nacre")]
     #[arg(global = true, help_heading = GLOBAL, hide_short_help = true)]
     pub root: PathBuf,
-    /// The storage driver for new layers [default: the one in use]
-    #[arg(long, value_name = "NAME", env = "NACRE_DRIVER")]
+    /// The storage driver for new layers, by name or by its component's file [default: the one in use]
+    #[arg(long, value_name = "NAME|FILE", env = "NACRE_DRIVER")]
     #[arg(global = true, help_heading = GLOBAL, hide_short_help = true)]
     pub driver: Option<String>,
     /// An option of a driver, for every layer

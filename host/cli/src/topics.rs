@@ -38,7 +38,7 @@ const ENVIRONMENT: &str = "\
 Environment variables
 
   NACRE_ROOT     where images and containers are kept, as --root (default: /var/lib/nacre)
-  NACRE_DRIVER   the storage driver for new layers, as --driver
+  NACRE_DRIVER   the storage driver for new layers, by name or file, as --driver
   NACRE_LOG      what to log on standard error, as --log-level (default: warn)
   NO_COLOR       set to anything: no colours
 ";

@@ -119,9 +119,12 @@ impl<R> Listing<'_, R> {
     }
 
     fn object(&self, row: &R) -> Value {
-        Value::Object(
-            self.columns.iter().map(|column| (column.field.to_owned(), (column.value)(row))).collect(),
-        )
+        let value = |column: &Column<R>| match (column.value)(row) {
+            // What has no value is an empty cell, as in the default table.
+            Value::Null => Value::String(String::new()),
+            value => value,
+        };
+        Value::Object(self.columns.iter().map(|column| (column.field.to_owned(), value(column))).collect())
     }
 }
 
