@@ -14,7 +14,7 @@ use crate::exit;
 #[derive(Debug)]
 pub struct Failure {
     message: String,
-    cause: Option<Box<dyn StdError + Send + Sync>>,
+    cause: Option<Box<Chain>>,
     help: Option<String>,
     code: u8,
     /// Nothing is said: it was said already, or nobody listens any more.
@@ -52,7 +52,7 @@ impl Failure {
 
     /// Adds the cause.
     pub fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
-        self.cause = Some(Box::new(cause));
+        self.cause = Chain::of(&self.message, Some(&cause));
         self
     }
 
@@ -157,7 +157,7 @@ impl From<nacre_engine::Error> for Failure {
                 .then(|| "with --debug, nacre tells what the component logged".to_owned())
         });
         failure.closed_pipe = is_closed_pipe(&error);
-        failure.cause = Chain::below(&error);
+        failure.cause = Chain::of(&failure.message, error.source());
         failure
     }
 }
@@ -177,7 +177,8 @@ fn is_closed_pipe(error: &(dyn StdError + 'static)) -> bool {
     io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) || error.source().is_some_and(is_closed_pipe)
 }
 
-/// The causes of an error that was borrowed, kept as text.
+/// The causes of an error as text. Many errors end their message with that of their cause: what was said is
+/// not said again.
 #[derive(Debug)]
 struct Chain {
     message: String,
@@ -185,12 +186,14 @@ struct Chain {
 }
 
 impl Chain {
-    fn below(error: &dyn StdError) -> Option<Box<dyn StdError + Send + Sync>> {
-        Self::of(error.source()).map(|chain| chain as Box<dyn StdError + Send + Sync>)
-    }
-
-    fn of(error: Option<&dyn StdError>) -> Option<Box<Self>> {
-        error.map(|error| Box::new(Self { message: error.to_string(), cause: Self::of(error.source()) }))
+    fn of(said: &str, error: Option<&dyn StdError>) -> Option<Box<Self>> {
+        let error = error?;
+        let message = error.to_string();
+        if said.ends_with(&message) {
+            return Self::of(said, error.source());
+        }
+        let cause = Self::of(&message, error.source());
+        Some(Box::new(Self { message, cause }))
     }
 }
 
@@ -219,6 +222,12 @@ mod tests {
             failure.render(false, false),
             "nacre: cannot load a.tar\n  caused by: unexpected end\n  help: copy it again\n"
         );
+    }
+
+    #[test]
+    fn a_cause_that_the_message_has_said_already_is_not_said_again() {
+        let failure = Failure::new(exit::FAILED, "cannot read a: gone").caused_by(io::Error::other("gone"));
+        assert_eq!(failure.render(false, false), "nacre: cannot read a: gone\n");
     }
 
     #[test]
