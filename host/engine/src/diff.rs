@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nacre_plugin::storage::Difference;
 use nacre_plugin::types::Whiteouts;
+use nacre_runtime::defaults::{MOUNT_POINT_DIRECTORIES, MOUNT_POINT_FILES};
 use nacre_store::{Container, LayerId};
 use nacre_union::{FirstWrite, Found, Metadata, Stack, Trail};
 use rustix::fs::FileType;
@@ -15,24 +16,15 @@ use crate::{Engine, Error};
 
 /// What a runtime makes in a container's tree, empty, to mount something on. It is no change of the
 /// container's.
-const PLACEHOLDERS: [&str; 10] = [
-    "/dev",
-    "/dev/console",
-    "/dev/pts",
-    "/dev/shm",
-    "/dev/mqueue",
-    "/etc/hostname",
-    "/etc/hosts",
-    "/etc/resolv.conf",
-    "/proc",
-    "/sys",
-];
+fn placeholders() -> impl Iterator<Item = &'static str> {
+    MOUNT_POINT_DIRECTORIES.into_iter().chain(MOUNT_POINT_FILES)
+}
 
 impl Engine {
     /// What a container changed, sorted by path.
     pub fn diff(&self, container: &str) -> Result<Vec<Change>, Error> {
         let container = self.find_container(container)?;
-        let changes = self.changes(&container, &PLACEHOLDERS)?;
+        let changes = self.changes(&container)?;
         Ok(changes
             .into_iter()
             .map(|change| Change {
@@ -71,30 +63,26 @@ impl Engine {
 
     /// Placeholders that hold nothing, relative to the root: they do not belong into an image.
     pub(crate) fn untouched_placeholders(&self, container: &Container) -> Result<Vec<Vec<u8>>, Error> {
-        let changed = self.changes(container, &PLACEHOLDERS)?;
-        Ok(PLACEHOLDERS
-            .iter()
+        let changed = self.changes(container)?;
+        Ok(placeholders()
             .filter(|place| !changed.iter().any(|change| change.path == Path::new(place)))
             .map(|place| place.trim_start_matches('/').as_bytes().to_vec())
             .collect())
     }
 
-    fn changes(
-        &self,
-        container: &Container,
-        placeholders: &[&str],
-    ) -> Result<Vec<nacre_union::Change>, Error> {
+    fn changes(&self, container: &Container) -> Result<Vec<nacre_union::Change>, Error> {
+        let placeholders: Vec<&str> = placeholders().collect();
         let driver = self.driver(&container.driver)?;
         let below = self.lower_stack(&driver, container)?;
         Ok(match driver.diff(container.dir.as_str())? {
             Difference::Changes((place, format)) => {
                 let upper = union_layer(driver.roots().open_place(&place)?, format);
-                nacre_union::changes(&upper, &below, placeholders)?
+                nacre_union::changes(&upper, &below, &placeholders)?
             }
             Difference::Trees((old, new)) => nacre_union::compare(
                 &Stack::whole(driver.roots().open_place(&old)?),
                 &Stack::whole(driver.roots().open_place(&new)?),
-                placeholders,
+                &placeholders,
             )?,
         })
     }

@@ -164,6 +164,12 @@ impl Error {
             Self::Step { source, .. } | Self::Sys(source) => class_of_sys(source),
             Self::Unsupported { .. } | Self::NoDriver { .. } => Class::Other,
             Self::Layer { source, .. } => full_or(source, Class::BadArchive),
+            // What the system says of the file is no fault of the archive.
+            Self::Archive(nacre_archive::image::Error::Io { source, .. })
+                if source.raw_os_error().is_some() =>
+            {
+                class_of_io(source)
+            }
             Self::Archive(source) => full_or(source, Class::BadArchive),
             Self::Tar(source) => full_or(source, Class::BadArchive),
             Self::Union(source) => full_or(source, Class::Other),

@@ -99,8 +99,7 @@ impl Engine {
         if let Some(named) = named
             && image.tags.len() > 1
         {
-            self.store.durable(|tx| tx.untag(&named))?;
-            removed.untagged.push(familiar(&named));
+            self.untag(&[named], &mut removed)?;
             return Ok(removed);
         }
         if image.tags.len() > 1 && !force {
@@ -111,12 +110,19 @@ impl Engine {
         }
         if image.containers > 0 && force && !image.tags.is_empty() {
             // As Docker: the names go, the image stays for its containers.
-            self.store.durable(|tx| image.tags.iter().try_for_each(|tag| tx.untag(tag).map(drop)))?;
-            removed.untagged = image.tags.iter().map(|tag| familiar(tag)).collect();
+            self.untag(&image.tags, &mut removed)?;
             return Ok(removed);
         }
         self.drop_image(&image, no_prune, &mut removed)?;
         Ok(removed)
+    }
+
+    fn untag(&self, names: &[String], removed: &mut Removed) -> Result<(), Error> {
+        if !self.config.explain {
+            self.store.durable(|tx| names.iter().try_for_each(|name| tx.untag(name).map(drop)))?;
+            removed.untagged.extend(names.iter().map(|name| familiar(name)));
+        }
+        Ok(())
     }
 
     /// Remove images that no container uses: those without a name, or with `all` the others too; then

@@ -133,13 +133,18 @@ impl Engine {
     /// there is nothing.
     pub(crate) fn recover(&self) -> Result<(), Error> {
         // The latest first: what was begun last stands on what was begun before.
-        for entry in self.store.claim_dead()? {
-            if let Err(error) = self.recover_entry(&entry) {
+        let entries = self.store.claim_dead()?;
+        for entry in &entries {
+            if let Err(error) = self.recover_entry(entry) {
                 tracing::warn!(
                     op = entry.new.op, subject = entry.new.subject, %error,
                     "what an interrupted command left could not be mended; the next command tries again"
                 );
             }
+        }
+        if !entries.is_empty() {
+            // A load that died may have published content that no record names.
+            self.store.sweep_content()?;
         }
         Ok(())
     }

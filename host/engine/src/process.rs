@@ -132,6 +132,8 @@ impl Engine {
     pub fn container_ended(info: &ExitInfo) -> Result<(), Error> {
         let engine = Self::open(Config { root: Some(PathBuf::from(&info.context)), ..Config::default() })?;
         let container = engine.find_container(&info.id)?;
+        // Whoever started it has the lock until the start is recorded.
+        let _lock = engine.store.lock_container(&container.id)?;
         engine.note_exit(&container, info.status.code, None)
     }
 
