@@ -107,10 +107,15 @@ impl Spec {
         })
     }
 
-    /// Shows what creating the container would do.
-    fn explain(&self, cx: &Context) -> Result<Exit, Failure> {
+    /// Shows what creating the container, or running it too, would do.
+    fn explain(&self, cx: &Context, run: bool) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        engine.create(&self.options()?)?;
+        let options = self.options()?;
+        if run {
+            engine.explain_run(&options)?;
+        } else {
+            engine.create(&options)?;
+        }
         out::explain::print(self.explain, &engine.explained())?;
         Ok(Exit::OK)
     }
@@ -131,7 +136,7 @@ impl Create {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         if self.spec.explain.form.is_some() {
-            return self.spec.explain(cx);
+            return self.spec.explain(cx, false);
         }
         let created = cx.engine()?.create(&self.spec.options()?)?;
         out::line(created.id)?;
@@ -162,7 +167,7 @@ impl Run {
     /// Runs it. Whatever fails before the process runs ends it with 125, as in Docker.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         if self.spec.explain.form.is_some() {
-            return self.spec.explain(cx);
+            return self.spec.explain(cx, true);
         }
         self.start(cx).map_err(Failure::in_run)
     }
