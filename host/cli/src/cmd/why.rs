@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args::Format;
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::out::template::Template;
 use crate::out::{self, table, units};
@@ -14,7 +14,7 @@ use crate::out::{self, table, units};
 /// Show which layer a path comes from, layer by layer
 ///
 /// Each layer that the search looked at is shown, topmost first: what it has under that path, whiteouts among
-/// it, which one answers, and what a first write to the path would cost.
+/// it, which one answers, and what a first write to the path would cost. Ends with code 3 when no layer knows the path.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre why web /etc/hosts
@@ -35,7 +35,11 @@ impl Why {
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let answer = cx.engine()?.why(&self.object, &self.path)?;
         out::line(render(&answer, self.format.format.as_deref())?.trim_end())?;
-        Ok(Exit::OK)
+        // A whiteout tells something of the path too.
+        if answer.probes.iter().any(|probe| probe.answers || probe.found != "absent") {
+            return Ok(Exit::OK);
+        }
+        Err(Failure::new(exit::NOT_FOUND, format!("no layer of {} has {}", self.object, answer.path)))
     }
 }
 
