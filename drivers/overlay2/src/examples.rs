@@ -118,7 +118,7 @@ fn mounting() -> Vec<Example> {
             work: home(format!("{}/work", id(OWN))),
         };
         let lowers = vec![home(link(TOP)), home(link(BASE))];
-        vec![make_dir(merged(OWN), 0o700), mount_overlay(lowers, Some(upper), &merged(OWN), options)]
+        vec![ensure_dir(merged(OWN), 0o700), mount_overlay(lowers, Some(upper), &merged(OWN), options)]
     };
     let mut volatile = off();
     volatile.push(OverlayOption::Volatile);
@@ -137,7 +137,7 @@ fn mounting() -> Vec<Example> {
             "an image is mounted without a writable layer",
             mount(TOP, LayerKind::Image, vec![id(BASE)], false),
             vec![
-                make_dir(merged(TOP), 0o700),
+                ensure_dir(merged(TOP), 0o700),
                 mount_overlay(vec![home(link(TOP)), home(link(BASE))], None, &merged(TOP), off()),
             ],
         ),
@@ -145,7 +145,7 @@ fn mounting() -> Vec<Example> {
             "a single layer is shown by a bind mount",
             mount(BASE, LayerKind::Image, vec![], false),
             vec![
-                make_dir(merged(BASE), 0o700),
+                ensure_dir(merged(BASE), 0o700),
                 mount_bind(home(format!("{}/diff", id(BASE))), &merged(BASE), true),
             ],
         ),

@@ -2,7 +2,7 @@
 
 use nacre_driver_sdk::{
     Facts, LayerKind, MountRequest, Mounted, OverlayFacts, OverlayOption, OverlayUpper, Place, Refusal,
-    Requirement, Settings, make_dir, mount_bind, mount_overlay,
+    Requirement, Settings, ensure_dir, mount_bind, mount_overlay,
 };
 
 use crate::depth;
@@ -30,7 +30,8 @@ pub(crate) fn plan(facts: &Facts, request: &MountRequest) -> Result<Mounted, Ref
         }
         mount_overlay(links(&request.parents)?, Some(upper), &target, options)
     };
-    Ok(Mounted { steps: vec![make_dir(target.clone(), 0o700), show], target })
+    // A reboot ends a mount and leaves its directory.
+    Ok(Mounted { steps: vec![ensure_dir(target.clone(), 0o700), show], target })
 }
 
 /// `index=off` as dockerd has it: with an index, an upper directory is tied to the lower ones by file handles.
