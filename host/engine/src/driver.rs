@@ -150,15 +150,14 @@ impl Driver {
         let request =
             CreateRequest { id: layer.to_owned(), kind, parents, settings: self.with_settings(own) };
         let made = self.instance.create_layer(&self.facts, &request)?;
-        self.check_place(&made.content, layer)?;
-        let plan = self.checked(Operation::Create, layer, made.steps)?;
+        let plan = self.checked(Operation::Create, layer, made.steps, Some(&made.content))?;
         Ok(NewLayer { plan, content: made.content, format: made.format })
     }
 
     /// Plan the end of an image layer's filling.
     pub(crate) fn commit(&self, layer: &str, parents: Vec<String>) -> Result<Prepared, Error> {
         let request = CommitRequest { id: layer.to_owned(), parents };
-        self.checked(Operation::Commit, layer, self.instance.commit(&self.facts, &request)?)
+        self.checked(Operation::Commit, layer, self.instance.commit(&self.facts, &request)?, None)
     }
 
     /// Plan a mount.
@@ -171,19 +170,18 @@ impl Driver {
             settings: self.with_settings(own),
         };
         let mounted = self.instance.mount(&self.facts, &request)?;
-        self.check_place(&mounted.target, &chain.layer)?;
-        let plan = self.checked(Operation::Mount, &chain.layer, mounted.steps)?;
+        let plan = self.checked(Operation::Mount, &chain.layer, mounted.steps, Some(&mounted.target))?;
         Ok(NewMount { plan, target: mounted.target })
     }
 
     /// Plan the end of a mount.
     pub(crate) fn unmount(&self, layer: &str) -> Result<Prepared, Error> {
-        self.checked(Operation::Unmount, layer, self.instance.unmount(layer)?)
+        self.checked(Operation::Unmount, layer, self.instance.unmount(layer)?, None)
     }
 
     /// Plan the removal of a layer.
     pub(crate) fn remove(&self, layer: &str) -> Result<Prepared, Error> {
-        self.checked(Operation::Remove, layer, self.instance.remove(layer)?)
+        self.checked(Operation::Remove, layer, self.instance.remove(layer)?, None)
     }
 
     /// The directory whose bytes a layer is charged with.
@@ -218,16 +216,26 @@ impl Driver {
         Ok(self.instance.footprint(layer)?)
     }
 
-    fn checked(&self, operation: Operation, layer: &str, steps: Vec<Step>) -> Result<Prepared, Error> {
+    /// Check a plan, and the place that came with it.
+    fn checked(
+        &self,
+        operation: Operation,
+        layer: &str,
+        steps: Vec<Step>,
+        place: Option<&Place>,
+    ) -> Result<Prepared, Error> {
         let footprint = self.instance.footprint(layer)?;
         let rules =
             Rules { grants: self.grants(), layer, footprint: &footprint, shared: &self.layout.shared };
-        check(&steps, &rules).map_err(|source| self.refused(operation.name(), source))?;
+        check(&steps, &rules)
+            .and_then(|()| place.map_or(Ok(()), |place| check_place(place, layer, &footprint)))
+            .map_err(|source| self.refused(operation.name(), source))?;
         Ok(Prepared { operation, layer: layer.to_owned(), steps })
     }
 
     fn check_place(&self, place: &Place, layer: &str) -> Result<(), Error> {
-        check_place(place, layer).map_err(|source| self.refused("answer", source))
+        let footprint = self.instance.footprint(layer)?;
+        check_place(place, layer, &footprint).map_err(|source| self.refused("answer", source))
     }
 
     fn refused(&self, operation: &'static str, source: crate::plan::check::PlanFault) -> Error {

@@ -8,6 +8,9 @@ use nacre_plugin::types::{Place, Root};
 
 use super::Plan;
 
+#[cfg(test)]
+mod tests;
+
 /// The most steps of a plan (`wit/plan.wit`).
 const MAX_STEPS: usize = 4096;
 /// The most bytes of a file that a step writes, and of a state value (`wit/plan.wit`).
@@ -80,12 +83,14 @@ pub(crate) struct Rules<'a> {
     pub shared: &'a [String],
 }
 
-/// Check every step. The footprint is checked too: it may not reach into another layer's folder.
+/// Check every step. The footprint is checked too: it may reach neither into another layer's folder nor
+/// around a shared one.
 pub(crate) fn check(steps: &Plan, rules: &Rules<'_>) -> Result<(), PlanFault> {
     for place in rules.footprint {
         plain(place)
             .and_then(|()| not_empty(place))
             .and_then(|()| own_folder(place, rules.layer))
+            .and_then(|()| not_shared(place, rules.shared))
             .map_err(|why| PlanFault::Place { path: printable(&place.path), why })?;
     }
     if steps.len() > MAX_STEPS {
@@ -95,10 +100,11 @@ pub(crate) fn check(steps: &Plan, rules: &Rules<'_>) -> Result<(), PlanFault> {
 }
 
 /// Check a place that a component returns beside a plan: a content directory, a mount's target.
-pub(crate) fn check_place(place: &Place, layer: &str) -> Result<(), PlanFault> {
+pub(crate) fn check_place(place: &Place, layer: &str, footprint: &[Place]) -> Result<(), PlanFault> {
     plain(place)
         .and_then(|()| not_empty(place))
         .and_then(|()| own_folder(place, layer))
+        .and_then(|()| within(place, footprint))
         .map_err(|why| PlanFault::Place { path: printable(&place.path), why })
 }
 
@@ -131,7 +137,11 @@ impl StepCheck<'_> {
             Step::CopyTree(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
             Step::RemoveTree(place) => self.owned(place),
             Step::MountOverlay(s) => self.overlay(s),
-            Step::MountBind(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
+            Step::MountBind(s) => {
+                // Whoever writes into the mount writes into its source.
+                if s.read_only { self.readable(&s.source) } else { self.owned(&s.source) }?;
+                self.owned(&s.target)
+            }
             Step::MountTmpfs(s) => self.owned(&s.target).and_then(|()| self.mode(s.mode)),
             Step::Unmount(place) => self.owned(place),
             Step::SetState(s) => {
@@ -170,19 +180,7 @@ impl StepCheck<'_> {
     /// A place that the step changes: it belongs to the plan's own layer.
     fn owned(&self, place: &Place) -> Result<(), PlanFault> {
         self.readable(place)?;
-        let inside = self.rules.footprint.iter().any(|own| {
-            own.root == place.root
-                && (own.path == place.path
-                    || place.path.strip_prefix(own.path.as_str()).is_some_and(|rest| rest.starts_with('/')))
-        });
-        self.path(
-            place,
-            if inside {
-                Ok(())
-            } else {
-                Err("it is not in the footprint of the layer that the plan is about")
-            },
-        )
+        self.path(place, within(place, self.rules.footprint))
     }
 
     /// A place that `ensure-dir` may make: the layer's own, or a shared folder itself.
@@ -251,6 +249,21 @@ fn own_folder(place: &Place, layer: &str) -> Result<(), &'static str> {
     let first = place.path.split('/').next().unwrap_or_default();
     let is_layer = first.len() == 64 && first.bytes().all(|b| b.is_ascii_hexdigit());
     if is_layer && first != layer { Err("it belongs to another layer") } else { Ok(()) }
+}
+
+fn within(place: &Place, footprint: &[Place]) -> Result<(), &'static str> {
+    let inside = footprint.iter().any(|own| own.root == place.root && is_at_or_below(&place.path, &own.path));
+    if inside { Ok(()) } else { Err("it is not in the footprint of the layer that the plan is about") }
+}
+
+/// A shared folder, or what holds it, belongs to no single layer.
+fn not_shared(place: &Place, shared: &[String]) -> Result<(), &'static str> {
+    let around = place.root == Root::Home && shared.iter().any(|folder| is_at_or_below(folder, &place.path));
+    if around { Err("it is a folder that layers share") } else { Ok(()) }
+}
+
+fn is_at_or_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Follow a link's target by its words, from the folder that holds the link.
