@@ -57,10 +57,10 @@ impl Engine {
     ) -> Result<String, Error> {
         let wishes = Wishes::of(options)?;
         let driver = self.current_driver()?;
+        let (mut input, name) = open_tar(&source)?;
         if self.config.explain {
             return self.explain_layer(&driver, Vec::new()).map(|()| String::new());
         }
-        let (mut input, name) = open_tar(&source)?;
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(Vec::new()))?;
         progress.layer(&name, LayerStatus::Loading { done: 0, total: None });
         let filled = filling

@@ -188,7 +188,9 @@ impl Engine {
     pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
         let container = self.find_container(container)?;
         if force {
-            self.end_process(&container)?;
+            if !self.config.explain {
+                self.end_process(&container)?;
+            }
             self.drop_all_holders(&container)?;
         }
         self.remove_found(&container)
@@ -296,7 +298,7 @@ impl Engine {
         let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
         self.unmake(&driver, &plan, forget, keep_in_journal)?;
         drop(lock);
-        self.forget_process(container)
+        if self.config.explain { Ok(()) } else { self.forget_process(container) }
     }
 }
 

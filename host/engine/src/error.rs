@@ -158,7 +158,10 @@ impl Error {
             Self::NotFound { .. } => Class::NotFound,
             Self::Usage { .. } => Class::Usage,
             Self::Conflict { .. } => Class::Conflict,
-            Self::BadPlan { .. } => Class::Component,
+            // A step was led out of its layer's folder, which only the component's own links can do.
+            Self::BadPlan { .. } | Self::Step { source: nacre_sys::Error::Escape { .. }, .. } => {
+                Class::Component
+            }
             Self::Plugin(nacre_plugin::Error::Setting(_)) => Class::Usage,
             Self::Plugin(_) => Class::Component,
             Self::Step { source, .. } | Self::Sys(source) => class_of_sys(source),

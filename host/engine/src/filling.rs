@@ -11,6 +11,7 @@ use nacre_store::{JournalId, Layer, LayerId, Owner, Publishing, Tx};
 use nacre_sys::dir::Dir;
 
 use crate::driver::{Driver, Operation};
+use crate::journal::begun;
 use crate::{Engine, Error, crash};
 
 /// A layer that is there and that no record names yet. Dropped, it is undone; when the process dies, the
@@ -53,7 +54,7 @@ impl Engine {
         let entry = self.begin(driver, &new.plan)?;
         let made = self
             .run_steps(driver, &new.plan)
-            .and_then(|()| driver.roots().open_place(&new.content).map_err(Error::from));
+            .and_then(|()| driver.roots().open_own(&new.content).map_err(Error::from));
         match made {
             Ok(content) => Ok(Filling {
                 engine: self,
@@ -64,7 +65,7 @@ impl Engine {
                 journaled: vec![(entry, new.plan.steps)],
             }),
             Err(error) => {
-                self.give_up(driver, entry, &new.plan.steps);
+                self.give_up(driver, entry, begun(&new.plan.steps, &error));
                 Err(error)
             }
         }
@@ -88,8 +89,10 @@ impl<'e> Filling<'e> {
     /// Run a further plan for the layer; it is undone with it.
     fn run(&mut self, plan: &crate::driver::Prepared) -> Result<(), Error> {
         let entry = self.engine.begin(&self.driver, plan)?;
-        self.journaled.push((entry, plan.steps.clone()));
-        self.engine.run_steps(&self.driver, plan)
+        let outcome = self.engine.run_steps(&self.driver, plan);
+        let steps = outcome.as_ref().err().map_or(&plan.steps[..], |error| begun(&plan.steps, error));
+        self.journaled.push((entry, steps.to_vec()));
+        outcome
     }
 }
 

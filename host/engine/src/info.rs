@@ -6,6 +6,7 @@ use nacre_plugin::types::Facts;
 use nacre_store::ContainerState;
 use serde::Serialize;
 
+use crate::plan::show::in_contract_words;
 use crate::types::{DfRow, DriverSummary};
 use crate::{Engine, Error};
 
@@ -96,10 +97,10 @@ impl Engine {
             "Digest": component.digest().to_string(),
             "Origin": component.origin(),
             "Bytes": component.size(),
-            "Description": component.description(),
-            "Layout": driver.layout(),
+            "Description": in_contract_words(component.description()),
+            "Layout": in_contract_words(driver.layout()),
             "Here": probe,
-            "Examples": driver.examples()?,
+            "Examples": in_contract_words(&driver.examples()?),
         }))
     }
 

@@ -52,7 +52,7 @@ impl Engine {
             crash::at(plan.operation, "record");
             Ok(value)
         });
-        outcome.map(Some).inspect_err(|_| self.give_up(driver, entry, &plan.steps))
+        outcome.map(Some).inspect_err(|error| self.give_up(driver, entry, begun(&plan.steps, error)))
     }
 
     /// Remove records with `forget`, and run the plan that removes what they named. Where it fails,
@@ -182,6 +182,14 @@ fn entry_of(driver: &Driver, plan: &Prepared) -> Result<NewEntry, nacre_store::E
         plan: serde_json::to_value(&plan.steps)?,
         detail: serde_json::Value::Null,
     })
+}
+
+/// The steps that may have done something when a plan ended with this error. One that met something in its
+/// way did nothing, and what was in its way is not its to remove.
+pub(crate) fn begun<'a>(steps: &'a [Step], error: &Error) -> &'a [Step] {
+    let Error::Step { number, source, .. } = error else { return steps };
+    let count = if source.already_exists() { number.saturating_sub(1) } else { *number };
+    steps.get(..count).unwrap_or(steps)
 }
 
 pub(crate) fn state_changes(steps: &[Step]) -> Vec<StateChange> {

@@ -85,17 +85,22 @@ impl Engine {
         let driver = self.driver(&container.driver)?;
         let _lock = self.store.lock_mount(&container.dir)?;
         let known = self.store.read(|view| view.mount(&container.dir))?;
+        let lost = known.is_some();
         if let Some(mount) = known {
             if is_mounted(&mount.target)? {
-                self.store.write(|tx| tx.add_holder(&mount, holder))?;
+                if !self.config.explain {
+                    self.store.write(|tx| tx.add_holder(&mount, holder))?;
+                }
                 return Ok(mount.target);
             }
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
-            self.store.write(|tx| tx.forget_mount(&container.dir))?;
         }
         let config = ContainerConfig::of(container)?;
         let chain = self.chain(container)?;
         let mount = driver.mount(&chain, false, &config.settings)?;
+        if lost || driver.roots().dir(mount.target.root).exists(&mount.target.path)? {
+            self.clear_lost_mount(&driver, container)?;
+        }
         let record = Mount {
             dir: container.dir.clone(),
             driver: driver.name().to_owned(),
@@ -104,6 +109,14 @@ impl Engine {
         };
         self.make(&driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
         Ok(record.target)
+    }
+
+    /// A mount that ended without nacre, by hand or with the machine, leaves what was made for it. The plan
+    /// that would have ended it takes that away.
+    fn clear_lost_mount(&self, driver: &Driver, container: &Container) -> Result<(), Error> {
+        let plan = driver.unmount(container.dir.as_str())?;
+        let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
+        self.unmake(driver, &plan, |tx| tx.forget_mount(&container.dir), keep_in_journal)
     }
 
     /// Let a container's tree go, and unmount it when nobody else needs it.
@@ -116,7 +129,9 @@ impl Engine {
             return Ok(());
         };
         if holders.len() > 1 {
-            self.store.write(|tx| tx.drop_holder(&container.dir, holder))?;
+            if !self.config.explain {
+                self.store.write(|tx| tx.drop_holder(&container.dir, holder))?;
+            }
             return Ok(());
         }
         let plan = driver.unmount(container.dir.as_str())?;
@@ -138,8 +153,11 @@ impl Engine {
             } else {
                 false
             };
-            if lost {
-                self.release_mount(&container, &holder)?;
+            if lost && let Err(error) = self.release_mount(&container, &holder) {
+                tracing::warn!(
+                    container = container.name, %error,
+                    "what an interrupted command mounted is still mounted; the next command tries again"
+                );
             }
         }
         Ok(())
@@ -147,6 +165,14 @@ impl Engine {
 
     /// Unmount a container's tree, whoever holds it.
     pub(crate) fn drop_all_holders(&self, container: &Container) -> Result<(), Error> {
+        if self.config.explain {
+            let mounted = self.store.read(|view| view.mount(&container.dir))?.is_some();
+            let driver = self.driver(&container.driver)?;
+            if mounted {
+                self.note_explained(&driver, &driver.unmount(container.dir.as_str())?);
+            }
+            return Ok(());
+        }
         for holder in self.store.read(|view| view.holders(&container.dir))? {
             self.release_mount(container, &holder)?;
         }

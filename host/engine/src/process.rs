@@ -141,14 +141,25 @@ impl Engine {
     /// were to be removed at their end.
     pub(crate) fn recover_containers(&self) -> Result<(), Error> {
         for container in self.store.read(|view| view.unsettled_containers())? {
-            if container.state == ContainerState::Dead {
-                self.drop_all_holders(&container)?;
-                self.remove_found(&container)?;
-            } else if !container.process.as_ref().is_some_and(|p| p.is_alive().unwrap_or(true)) {
-                self.settle(&container)?;
+            if let Err(error) = self.recover_container(&container) {
+                tracing::warn!(
+                    container = container.name, %error,
+                    "its end could not be dealt with; the next command tries again"
+                );
             }
         }
         Ok(())
+    }
+
+    fn recover_container(&self, container: &Container) -> Result<(), Error> {
+        if container.state == ContainerState::Dead {
+            self.drop_all_holders(container)?;
+            self.remove_found(container)
+        } else if !container.process.as_ref().is_some_and(|p| p.is_alive().unwrap_or(true)) {
+            self.settle(container)
+        } else {
+            Ok(())
+        }
     }
 
     /// End a container's process, whatever it takes.

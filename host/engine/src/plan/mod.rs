@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use nacre_plugin::plan::Step;
 use nacre_plugin::types::{Place, Root};
 use nacre_sys::dir::Dir;
+use rustix::fs::FileType;
 
 /// Steps in the order in which they are run.
 pub(crate) type Plan = Vec<Step>;
@@ -46,9 +47,36 @@ impl Roots {
         self.dir(place.root).sub(&place.path)
     }
 
+    /// Open the directory at a place that is to be changed. A step changes what it names and nothing else, so
+    /// no symbolic link is followed: a plan is checked by its names.
+    pub(crate) fn open_own(&self, place: &Place) -> Result<Dir, nacre_sys::Error> {
+        self.own(place)?;
+        refuse_link(self.dir(place.root), &place.path)?;
+        self.open_place(place)
+    }
+
+    /// The folder that a place to be changed starts from. No symbolic link is on the way to its last name.
+    pub(crate) fn own(&self, place: &Place) -> Result<&Dir, nacre_sys::Error> {
+        let dir = self.dir(place.root);
+        for (end, _) in place.path.match_indices('/') {
+            refuse_link(dir, place.path.get(..end).unwrap_or_default())?;
+        }
+        Ok(dir)
+    }
+
     /// A place as an absolute path, for people and for those who are handed paths.
     pub(crate) fn absolute(&self, place: &Place) -> PathBuf {
         self.dir(place.root).path().join(&place.path)
+    }
+}
+
+fn refuse_link(dir: &Dir, path: &str) -> Result<(), nacre_sys::Error> {
+    match dir.stat(path) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+            Err(nacre_sys::Error::Escape { path: dir.path().join(path) })
+        }
+        // What is missing is the step's to report.
+        _ => Ok(()),
     }
 }
 

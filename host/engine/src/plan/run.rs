@@ -42,18 +42,20 @@ pub(crate) fn undo(steps: &[Step], roots: &Roots) -> Result<(), StepFault> {
 
 fn run_step(step: &Step, roots: &Roots) -> Done {
     match step {
-        Step::MakeDir(s) => roots.dir(s.at.root).make_dir(&s.at.path, s.mode).map(drop),
-        Step::EnsureDir(s) => roots.dir(s.at.root).ensure_dir(&s.at.path, s.mode).map(drop),
-        Step::WriteFile(s) => roots.dir(s.at.root).write_atomic(&s.at.path, &s.content, s.mode),
-        Step::Symlink(s) => roots.dir(s.at.root).symlink(&s.at.path, &s.target),
-        Step::Rename(s) => roots.dir(s.source.root).rename(&s.source.path, &s.target.path),
+        Step::MakeDir(s) => roots.own(&s.at)?.make_dir(&s.at.path, s.mode).map(drop),
+        Step::EnsureDir(s) => roots.own(&s.at)?.ensure_dir(&s.at.path, s.mode).map(drop),
+        Step::WriteFile(s) => roots.own(&s.at)?.write_atomic(&s.at.path, &s.content, s.mode),
+        Step::Symlink(s) => roots.own(&s.at)?.symlink(&s.at.path, &s.target),
+        Step::Rename(s) => rename(roots, &s.source, &s.target),
         Step::CopyTree(s) => copy_tree(roots, &s.source, &s.target),
         Step::RemoveTree(place) => remove(roots, place),
         Step::MountOverlay(s) => mount_overlay(roots, s),
         Step::MountBind(s) => {
-            mount::bind(&roots.open_place(&s.source)?, &roots.open_place(&s.target)?, s.read_only)
+            let source =
+                if s.read_only { roots.open_place(&s.source)? } else { roots.open_own(&s.source)? };
+            mount::bind(&source, &roots.open_own(&s.target)?, s.read_only)
         }
-        Step::MountTmpfs(s) => mount::tmpfs(&roots.open_place(&s.target)?, s.size, s.mode),
+        Step::MountTmpfs(s) => mount::tmpfs(&roots.open_own(&s.target)?, s.size, s.mode),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
@@ -62,20 +64,19 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
 
 fn undo_step(step: &Step, roots: &Roots) -> Done {
     match step {
-        Step::MakeDir(s) => remove(roots, &s.at),
-        Step::WriteFile(s) => remove(roots, &s.at),
-        Step::Symlink(s) => remove(roots, &s.at),
-        Step::CopyTree(s) => remove(roots, &s.target),
+        Step::MakeDir(s) => discard(roots, &s.at),
+        Step::WriteFile(s) => discard(roots, &s.at),
+        Step::Symlink(s) => discard(roots, &s.at),
+        Step::CopyTree(s) => discard(roots, &s.target),
         Step::Rename(s) => {
-            let dir = roots.dir(s.source.root);
-            if dir.exists(&s.target.path)? && !dir.exists(&s.source.path)? {
-                dir.rename(&s.target.path, &s.source.path)?;
+            if is_there(roots, &s.target)? && !is_there(roots, &s.source)? {
+                rename(roots, &s.target, &s.source)?;
             }
             Ok(())
         }
-        Step::MountOverlay(s) => unmount(roots, &s.target),
-        Step::MountBind(s) => unmount(roots, &s.target),
-        Step::MountTmpfs(s) => unmount(roots, &s.target),
+        Step::MountOverlay(s) => end_mount(roots, &s.target),
+        Step::MountBind(s) => end_mount(roots, &s.target),
+        Step::MountTmpfs(s) => end_mount(roots, &s.target),
         Step::EnsureDir(_)
         | Step::RemoveTree(_)
         | Step::Unmount(_)
@@ -85,32 +86,54 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
 }
 
 fn remove(roots: &Roots, place: &Place) -> Done {
-    roots.dir(place.root).remove_tree(&place.path)
+    roots.own(place)?.remove_tree(&place.path)
+}
+
+fn rename(roots: &Roots, source: &Place, target: &Place) -> Done {
+    roots.own(target)?;
+    roots.own(source)?.rename(&source.path, &target.path)
 }
 
 fn copy_tree(roots: &Roots, source: &Place, target: &Place) -> Done {
-    roots.dir(source.root).copy_tree(&source.path, roots.dir(target.root), &target.path).map(drop)
+    roots.dir(source.root).copy_tree(&source.path, roots.own(target)?, &target.path).map(drop)
 }
 
 fn unmount(roots: &Roots, place: &Place) -> Done {
-    mount::unmount(roots.dir(place.root), &place.path).map(drop)
+    mount::unmount(roots.own(place)?, &place.path).map(drop)
+}
+
+/// Undo what made a place, if it was made.
+fn discard(roots: &Roots, place: &Place) -> Done {
+    if is_there(roots, place)? { remove(roots, place) } else { Ok(()) }
+}
+
+/// Undo a mount, if it was made.
+fn end_mount(roots: &Roots, place: &Place) -> Done {
+    if is_there(roots, place)? { unmount(roots, place) } else { Ok(()) }
+}
+
+/// Whether there is something. Where a step could not have made anything, there is nothing of its.
+fn is_there(roots: &Roots, place: &Place) -> Result<bool, nacre_sys::Error> {
+    match roots.own(place) {
+        Err(nacre_sys::Error::Escape { .. }) => Ok(false),
+        dir => dir?.exists(&place.path),
+    }
 }
 
 fn mount_overlay(roots: &Roots, s: &MountOverlay) -> Done {
-    let open = |place: &Place| roots.open_place(place);
     if s.lowers.len() > MANY_LOWERS {
         nacre_sys::proc::raise_open_files()?;
     }
-    let lowers = s.lowers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let lowers = s.lowers.iter().map(|place| roots.open_place(place)).collect::<Result<Vec<_>, _>>()?;
     let upper = match &s.upper {
-        Some(u) => Some((open(&u.upper)?, open(&u.work)?)),
+        Some(u) => Some((roots.open_own(&u.upper)?, roots.open_own(&u.work)?)),
         None => None,
     };
     let mut overlay = OverlayMount::new(lowers).options(options(&s.options));
     if let Some((upper, work)) = upper {
         overlay = overlay.upper(upper, work);
     }
-    overlay.mount(&open(&s.target)?)
+    overlay.mount(&roots.open_own(&s.target)?)
 }
 
 fn options(given: &[OverlayOption]) -> OverlayOptions {

@@ -7,6 +7,7 @@ use nacre_plugin::types::Place;
 
 use super::Roots;
 use crate::types::ExplainedStep;
+use serde_json::Value;
 
 /// One step with its paths made absolute.
 pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
@@ -40,8 +41,43 @@ pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
         step: step.name().to_owned(),
         path: path.display().to_string(),
         detail,
-        raw: serde_json::to_value(step).unwrap_or_default(),
+        raw: in_contract_words(step),
     }
+}
+
+/// A value of the contract as JSON with the names that `wit/` has: `mount-overlay`, not `MountOverlay`.
+pub(crate) fn in_contract_words(value: &impl serde::Serialize) -> Value {
+    rename(serde_json::to_value(value).unwrap_or_default(), false)
+}
+
+/// `name` tells that a text is the name of a case and no text of the component's.
+fn rename(value: Value, name: bool) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| {
+                    let key = kebab(&key);
+                    let name =
+                        matches!(key.as_str(), "root" | "kind" | "format" | "options" | "grants" | "roles");
+                    (key, rename(value, name))
+                })
+                .collect(),
+        ),
+        Value::Array(items) => items.into_iter().map(|item| rename(item, name)).collect(),
+        Value::String(text) if name => Value::String(kebab(&text)),
+        other => other,
+    }
+}
+
+fn kebab(name: &str) -> String {
+    name.char_indices().fold(String::new(), |mut word, (at, c)| {
+        if c == '_' || (c.is_uppercase() && at > 0) {
+            word.push('-');
+        }
+        word.extend(c.to_lowercase().filter(|c| *c != '_'));
+        word
+    })
 }
 
 fn written(content: &[u8]) -> String {
