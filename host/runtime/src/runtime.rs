@@ -140,7 +140,7 @@ fn works(run_dir: &Path, program: &Path) -> Result<Option<String>> {
     }
     let failure = oci::probe(program, run_dir)?.err();
     if let Some(reason) = &failure {
-        tracing::warn!(runtime = %program.display(), %reason, "the runtime does not work on this machine");
+        tracing::debug!(runtime = %program.display(), %reason, "the runtime does not work on this machine");
     }
     tried.insert(program.to_owned(), Tried { modified, size, failure: failure.clone() });
     write_json(&file, &tried)?;
