@@ -7,11 +7,12 @@
 //! is not there, and what is there without a record is in the journal.
 
 use nacre_plugin::plan::Step;
-use nacre_store::{Direction, Entry, JournalId, NewEntry, StateChange, Tx};
+use nacre_store::locks::Lock;
+use nacre_store::{Direction, Entry, JournalId, LayerId, NewEntry, StateChange, Tx};
 
 use crate::driver::{Driver, Operation, Prepared};
 use crate::plan::Plan;
-use crate::plan::run::{StepFault, run, undo};
+use crate::plan::run::{StepFault, run, sync, undo};
 use crate::{Engine, Error, crash};
 
 /// How far the outcome of a plan must have reached when the call returns.
@@ -47,7 +48,10 @@ impl Engine {
             };
             let value = match durability {
                 Durability::Process => self.store.write(commit)?,
-                Durability::Power => self.store.durable(commit)?,
+                Durability::Power => {
+                    sync(&plan.steps, driver.roots())?;
+                    self.store.durable(commit)?
+                }
             };
             crash::at(plan.operation, "record");
             Ok(value)
@@ -157,6 +161,14 @@ impl Engine {
             subject = entry.new.subject,
             "recovering from an interrupted command"
         );
+        let lock = self.lock_if_of_mount(entry)?;
+        if let Some((dir, _)) = &lock
+            && self.store.read(|view| view.mount(dir))?.is_some()
+        {
+            // Somebody cleared this away and mounted it anew; that mount is theirs.
+            let owner = self.store.owner()?;
+            return Ok(self.store.write(|tx| tx.journal_finish(&owner, entry.id))?);
+        }
         match entry.new.direction {
             Direction::Undo => {
                 let owner = self.store.owner()?;
@@ -170,6 +182,16 @@ impl Engine {
                 self.finish(&driver, entry.id, &steps)
             }
         }
+    }
+
+    /// The lock of the layer that an unfinished mount or unmount is about.
+    fn lock_if_of_mount(&self, entry: &Entry) -> Result<Option<(LayerId, Lock)>, Error> {
+        if ![Operation::Mount, Operation::Unmount].iter().any(|op| op.name() == entry.new.op) {
+            return Ok(None);
+        }
+        let dir: LayerId = entry.new.subject.parse()?;
+        let lock = self.store.lock_mount(&dir)?;
+        Ok(Some((dir, lock)))
     }
 }
 

@@ -10,6 +10,12 @@ pub fn syncfs(fd: impl AsFd) -> Result<()> {
     rustix::fs::syncfs(fd).on("sync", crate::dir::proc_path(fd))
 }
 
+/// Wait until a file, or the names in a directory, are on the disk.
+pub fn fsync(fd: impl AsFd) -> Result<()> {
+    let fd = fd.as_fd();
+    rustix::fs::fsync(fd).on("sync", crate::dir::proc_path(fd))
+}
+
 /// Let the kernel start to write a range of a file, so that less is left for [`syncfs`]; it waits for
 /// nothing but room in the queue. A length of 0 means to the end. It promises nothing: failure is no error.
 pub fn start_writeback(fd: impl AsFd, offset: u64, len: u64) {

@@ -1,8 +1,12 @@
 //! Running steps, and undoing them.
 
+use std::collections::BTreeSet;
+
 use nacre_plugin::plan::{MountOverlay, OverlayOption, Step};
-use nacre_plugin::types::Place;
+use nacre_plugin::types::{Place, Root};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::Roots;
 
@@ -38,6 +42,31 @@ pub(crate) fn undo(steps: &[Step], roots: &Roots) -> Result<(), StepFault> {
     steps.iter().enumerate().rev().try_for_each(|(i, step)| {
         undo_step(step, roots).map_err(|source| StepFault { number: i + 1, kind: step.name(), source })
     })
+}
+
+/// Wait until what the steps made is on the disk: files, and the directories that name them. Only of what
+/// is small: the content of layers is not made by steps.
+pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
+    let mut made: BTreeSet<(u8, &str)> = BTreeSet::new();
+    for step in steps {
+        let (at, is_file) = match step {
+            Step::MakeDir(s) => (&s.at, false),
+            Step::EnsureDir(s) => (&s.at, false),
+            Step::Symlink(s) => (&s.at, false),
+            Step::WriteFile(s) => (&s.at, true),
+            _ => continue,
+        };
+        let parent = at.path.rsplit_once('/').map_or(".", |(parent, _)| parent);
+        made.insert((at.root as u8, parent));
+        if is_file {
+            made.insert((at.root as u8, &at.path));
+        }
+    }
+    for (root, path) in made {
+        let dir = roots.dir(if root == Root::Home as u8 { Root::Home } else { Root::Run });
+        nacre_sys::sync::fsync(&dir.open_beneath(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
+    }
+    Ok(())
 }
 
 fn run_step(step: &Step, roots: &Roots) -> Done {
