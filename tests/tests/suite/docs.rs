@@ -3,8 +3,9 @@
 //! In README.md and `docs/*.md`, lines of ```` ```console ```` blocks that begin with `$ ` or `# ` are
 //! commands; `\` at the end goes on to the next line, and the rest is their output. Those of one file run in
 //! order, in one shell, on one throw-away root; each must succeed. The directory that they run in has
-//! `app.tar` and `busybox.tar` (docker-archives of `example/app:1` and `example/busybox:1`) and `layout/`
-//! (the former as an OCI layout). What is not to be run here is a block of another kind, such as `sh`.
+//! `app.tar` and `busybox.tar` (docker-archives of `example/app:1` and `example/busybox:1`), `layout/` (the
+//! former as an OCI layout), and nacre's own source in `nacre/`. What is not to be run here is a block of
+//! another kind, such as `sh`.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
@@ -49,6 +50,7 @@ fn run(file: &Path) {
         symlink(target, dir.path().join(name)).unwrap();
     }
     symlink(fixture::app().oci_dir(), dir.path().join("layout")).unwrap();
+    symlink(repository(), dir.path().join("nacre")).unwrap();
     let mut script = String::from("trap 'echo \"failed at line $at (exit code $?)\" >&2' ERR\nset -e\n");
     for (line, command) in commands {
         let _ = writeln!(script, "at={line}\n{command}");
