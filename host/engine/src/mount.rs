@@ -69,7 +69,7 @@ impl Engine {
         outcome.and(released)
     }
 
-    fn explain_mount(&self, container: &Container) -> Result<(), Error> {
+    pub(crate) fn explain_mount(&self, container: &Container) -> Result<(), Error> {
         let driver = self.driver(&container.driver)?;
         if !container.mounted {
             let settings = ContainerConfig::of(container)?.settings;
@@ -115,8 +115,8 @@ impl Engine {
     /// that would have ended it takes that away.
     fn clear_lost_mount(&self, driver: &Driver, container: &Container) -> Result<(), Error> {
         let plan = driver.unmount(container.dir.as_str())?;
-        let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
-        self.unmake(driver, &plan, |tx| tx.forget_mount(&container.dir), keep_in_journal)
+        let nothing_to_restore = |_: &Tx<'_>| Ok(());
+        self.unmake(driver, &plan, |tx| tx.forget_mount(&container.dir), Some(nothing_to_restore))
     }
 
     /// Let a container's tree go, and unmount it when nobody else needs it.

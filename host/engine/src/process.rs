@@ -43,6 +43,9 @@ impl Engine {
     /// Start a container on this process's standard streams, and wait for its end: the process's exit code.
     pub fn start_foreground(&self, container: &str) -> Result<i32, Error> {
         let (container, lock) = self.startable(container)?;
+        if self.config.explain {
+            return self.explain_mount(&container).map(|()| 0);
+        }
         let config = ContainerConfig::of(&container)?;
         let runtime = self.runtime()?;
         let handle = runtime.container(container.id.as_str())?;
@@ -64,6 +67,9 @@ impl Engine {
     /// Start a container in the background. Its output goes to [`Engine::log_file`].
     pub fn start_detached(&self, container: &str) -> Result<(), Error> {
         let (container, _lock) = self.startable(container)?;
+        if self.config.explain {
+            return self.explain_mount(&container);
+        }
         let config = ContainerConfig::of(&container)?;
         let runtime = self.runtime()?;
         let handle = runtime.container(container.id.as_str())?;
@@ -101,6 +107,10 @@ impl Engine {
     /// error.
     pub fn stop(&self, container: &str, timeout: Option<u64>) -> Result<(), Error> {
         let container = self.find_container(container)?;
+        if self.config.explain {
+            // Its end lets its tree go.
+            return self.release_mount(&container, &run_holder(&container));
+        }
         let config = ContainerConfig::of(&container)?;
         let signal: Signal = config.stop_signal.as_deref().unwrap_or("TERM").parse()?;
         let handle = self.runtime()?.container(container.id.as_str())?;

@@ -102,11 +102,14 @@ impl Commit {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre export -o web.tar web
-  nacre export web | tar -t")]
+  nacre export web | tar -t
+  nacre export --explain web")]
 pub struct Export {
     /// Write here [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    explain: Explain,
     /// The container
     container: String,
 }
@@ -114,7 +117,12 @@ pub struct Export {
 impl Export {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let engine = cx.engine()?;
+        let engine = cx.engine_for(self.explain)?;
+        if self.explain.form.is_some() {
+            engine.export(&self.container, &mut std::io::sink())?;
+            out::explain::print(self.explain, &engine.explained())?;
+            return Ok(Exit::OK);
+        }
         sink::write(self.output.as_deref(), |out| Ok(engine.export(&self.container, out)?))?;
         Ok(Exit::OK)
     }

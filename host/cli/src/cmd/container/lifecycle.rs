@@ -14,7 +14,8 @@ use crate::out::{self, units};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre start web
-  nacre start -a job")]
+  nacre start -a job
+  nacre start --explain job")]
 pub struct Start {
     /// Stay until the process ends, and end with its exit code
     #[arg(short, long)]
@@ -22,6 +23,8 @@ pub struct Start {
     /// Attach standard input too
     #[arg(short, long)]
     interactive: bool,
+    #[command(flatten)]
+    explain: Explain,
     /// The containers, by name, ID or the beginning of an ID
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -30,7 +33,12 @@ pub struct Start {
 impl Start {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let engine = cx.engine()?;
+        let engine = cx.engine_for(self.explain)?;
+        if self.explain.form.is_some() {
+            let planned = each(cx, &self.containers, |container| Ok(engine.start_detached(container)?));
+            out::explain::print(self.explain, &engine.explained())?;
+            return planned;
+        }
         if !(self.attach || self.interactive) {
             return each(cx, &self.containers, |container| {
                 engine.start_detached(container)?;
@@ -50,11 +58,14 @@ impl Start {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre stop web
-  nacre stop -t 2 web worker")]
+  nacre stop -t 2 web worker
+  nacre stop --explain web")]
 pub struct Stop {
     /// Seconds until SIGKILL [default: 10]
     #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS")]
     time: Option<u64>,
+    #[command(flatten)]
+    explain: Explain,
     /// The containers
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -63,11 +74,15 @@ pub struct Stop {
 impl Stop {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let engine = cx.engine()?;
-        each(cx, &self.containers, |container| {
+        let engine = cx.engine_for(self.explain)?;
+        let stopped = each(cx, &self.containers, |container| {
             engine.stop(container, self.time)?;
-            out::line(container)
-        })
+            if self.explain.form.is_some() { Ok(()) } else { out::line(container) }
+        });
+        if self.explain.form.is_some() {
+            out::explain::print(self.explain, &engine.explained())?;
+        }
+        stopped
     }
 }
 
