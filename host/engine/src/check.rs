@@ -30,12 +30,32 @@ impl Engine {
             message: finding.to_string(),
             repaired: false,
         }));
-        for shipped in nacre_drivers::BUILTIN {
-            if self.root().join(shipped.name).is_dir() {
-                self.check_driver(&*self.driver(shipped.name)?, repair, &mut findings)?;
+        for name in self.drivers_with_homes()? {
+            match self.driver(&name) {
+                Ok(driver) => self.check_driver(&driver, repair, &mut findings)?,
+                Err(Error::NotFound { .. }) => findings.push(finding(
+                    "absent-driver",
+                    format!("layers are held by the driver {name}, which is not here: name its component's file with --driver"),
+                )),
+                Err(error) => return Err(error),
             }
         }
         Ok(findings)
+    }
+
+    /// The drivers that may have something on the root: those that ship with nacre, the one that was asked
+    /// for, and those of the records.
+    fn drivers_with_homes(&self) -> Result<BTreeSet<String>, Error> {
+        let (layers, containers) =
+            self.store.read(|view| Ok((view.layers(None)?, view.containers(true)?)))?;
+        let recorded = layers.into_iter().map(|layer| layer.driver);
+        let recorded = recorded.chain(containers.into_iter().map(|container| container.driver));
+        let mut names: BTreeSet<String> = recorded.collect();
+        let shipped = nacre_drivers::BUILTIN.iter().map(|shipped| shipped.name.to_owned());
+        let asked_for = self.config.driver.as_ref().map(|_| self.current_driver()).transpose()?;
+        let asked_for = asked_for.iter().map(|driver| driver.name().to_owned());
+        names.extend(shipped.chain(asked_for).filter(|name| self.root().join(name).is_dir()));
+        Ok(names)
     }
 
     fn check_driver(&self, driver: &Driver, repair: bool, findings: &mut Vec<Finding>) -> Result<(), Error> {

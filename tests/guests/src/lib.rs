@@ -15,6 +15,8 @@
 /// | `link` | a symbolic link to `../../../etc` |
 /// | `ungranted` | a step that it is not granted (`mount-tmpfs`) |
 /// | `foreign` | a step on another layer's folder |
+/// | `reach` | a step on the parent's folder, by the detour of a symbolic link |
+/// | `content` | a good plan, and a content directory that belongs to no layer |
 /// | `steps` | a plan of 100,000 steps |
 /// | `bytes` | a plan with a list that says it has a gibibyte, most of it one string again and again |
 /// | `path` | a step on a path of 100,000 bytes |

@@ -8,7 +8,7 @@ use nacre_driver_sdk::{
     Whiteouts, choice, home, log, make_dir, mount_bind, mount_tmpfs, remove_tree, symlink, unmount,
 };
 
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 17] = [
     "none",
     "loop",
     "memory",
@@ -20,6 +20,8 @@ const WORDS: [&str; 15] = [
     "link",
     "ungranted",
     "foreign",
+    "reach",
+    "content",
     "steps",
     "bytes",
     "path",
@@ -30,7 +32,7 @@ const WORDS: [&str; 15] = [
 #[derive(Debug)]
 pub struct Hostile;
 
-fn act(how: &str, id: &str) -> Plan {
+fn act(how: &str, id: &str, parents: &[String]) -> Plan {
     match how {
         "loop" => loop {
             std::hint::black_box(how);
@@ -49,6 +51,7 @@ fn act(how: &str, id: &str) -> Plan {
         "link" => vec![make_dir(home(id), 0o700), symlink(home(id).join("link"), "../../../etc")],
         "ungranted" => vec![mount_tmpfs(&home(id), None, 0o700)],
         "foreign" => vec![remove_tree(home("0".repeat(64)))],
+        "reach" => reach(id, parents),
         "steps" => vec![remove_tree(home("x")); 100_000],
         "bytes" => gibibyte(),
         "path" => vec![make_dir(home("x".repeat(100_000)), 0o700)],
@@ -63,6 +66,14 @@ fn act(how: &str, id: &str) -> Plan {
 
 fn good(id: &str) -> Plan {
     vec![make_dir(home(id), 0o700), make_dir(home(id).join("diff"), 0o755)]
+}
+
+/// Through a link, a name of the layer's own leads into its parent.
+fn reach(id: &str, parents: &[String]) -> Plan {
+    let (way, parent) = (home(id).join("way"), parents.first().map_or("", String::as_str));
+    let begin = if parents.is_empty() { good(id) } else { vec![] };
+    let steps = [symlink(way.clone(), format!("../{parent}")), remove_tree(way.join("diff"))];
+    begin.into_iter().chain(steps).collect()
 }
 
 fn deeper(depth: u64) -> u64 {
@@ -106,8 +117,10 @@ impl StorageDriver for Hostile {
     }
 
     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {
-        let steps = act(request.settings.text("how")?, &request.id);
-        Ok(Created { steps, content: home(&request.id).join("diff"), format: Whiteouts::Overlay })
+        let how = request.settings.text("how")?;
+        let steps = act(how, &request.id, &[]);
+        let content = if how == "content" { home("elsewhere") } else { home(&request.id).join("diff") };
+        Ok(Created { steps, content, format: Whiteouts::Overlay })
     }
 
     fn commit(_: &Facts, _: &CommitRequest) -> Result<Plan, Refusal> {
@@ -119,7 +132,7 @@ impl StorageDriver for Hostile {
         let mut steps = vec![make_dir(target.clone(), 0o700)];
         match request.settings.text("how")? {
             "none" => steps.push(mount_bind(home(&request.id).join("diff"), &target, request.read_only)),
-            how => steps = act(how, &request.id),
+            how => steps = act(how, &request.id, &request.parents),
         }
         Ok(Mounted { steps, target })
     }
@@ -130,7 +143,7 @@ impl StorageDriver for Hostile {
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {
-        if WORDS.contains(&id) { Ok(act(id, id)) } else { Ok(vec![remove_tree(home(id))]) }
+        if WORDS.contains(&id) { Ok(act(id, id, &[])) } else { Ok(vec![remove_tree(home(id))]) }
     }
 
     fn usage(id: &str) -> Result<Place, Refusal> {

@@ -1,0 +1,253 @@
+//! Plans that fail, mounts that are busy or lost, and holders that died.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+use common::{Bed, create, loaded};
+use nacre_engine::{Class, Engine, Error};
+use nacre_plugin::plan::{Place, Root, Step};
+use nacre_sys::dir::Dir;
+use nacre_tests::craft::{Image, Tar};
+use rustix::mount::{UnmountFlags, unmount};
+
+/// The overlay cannot be mounted: its working directory is a file.
+fn break_work(bed: &Bed, name: &str) {
+    let work = bed.layer_of(name).join("work");
+    fs::remove_dir(&work).unwrap();
+    fs::write(work, "in the way").unwrap();
+}
+
+fn mend_work(bed: &Bed, name: &str) {
+    let work = bed.layer_of(name).join("work");
+    fs::remove_file(&work).unwrap();
+    fs::create_dir(work).unwrap();
+}
+
+#[test]
+fn a_plan_whose_second_step_fails_is_undone_whole() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    break_work(&bed, "box");
+    // A folder for the mount is made where it is missing, and may stay.
+    fs::DirBuilder::new().mode(0o700).create(bed.layer_of("box").join("merged")).unwrap();
+    let before = bed.picture();
+    let error = engine.mount("box").unwrap_err();
+    assert!(matches!(error, Error::Step { number: 2, step: "mount-overlay", .. }), "{error}");
+    assert!(error.to_string().contains("step 2 (mount-overlay) of `mount` by driver overlay2"), "{error}");
+    before.assert_same(&bed.picture(), "a failed mount");
+    bed.assert_sound(&engine);
+    mend_work(&bed, "box");
+    engine.mount("box").unwrap();
+    engine.unmount("box").unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_load_that_fails_in_the_middle_of_a_plan_leaves_nothing() {
+    let (bed, engine) = loaded();
+    let other = Image::new("example/other:1").layer(Tar::new().file("other", b"x").finish());
+    let archive = bed.file("other.tar", &other.docker_archive().tar());
+    // The layer's folders can be made, and its short name cannot.
+    let links = Dir::open(bed.root().join("overlay2/l")).unwrap();
+    nacre_sys::mount::bind(&links, &links, true).unwrap();
+    let before = bed.picture();
+    let error = common::load(&engine, &archive).unwrap_err();
+    assert!(matches!(error, Error::Step { number: 4, step: "symlink", .. }), "{error}");
+    before.assert_same(&bed.picture(), "a failed load");
+    drop(links);
+    unmount(bed.root().join("overlay2/l"), UnmountFlags::empty()).unwrap();
+    common::load(&engine, &archive).unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_busy_mount_stays_as_it_was() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let target = engine.mount("box").unwrap();
+    let user = fs::File::open(target.join("etc/motd")).unwrap();
+    let before = bed.picture();
+    let error = engine.unmount("box").unwrap_err();
+    assert_eq!(error.class(), Class::Conflict, "{error}");
+    before.assert_same(&bed.picture(), "a busy unmount");
+    assert_eq!(bed.holders(), ["user"]);
+    let error = engine.remove_container("box", true).unwrap_err();
+    assert_eq!(error.class(), Class::Conflict, "{error}");
+    before.assert_same(&bed.picture(), "a busy removal");
+    drop(user);
+    engine.unmount("box").unwrap();
+    assert!(bed.mounts().is_empty() && bed.holders().is_empty());
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_mounted_container_is_removed_by_force_alone() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    engine.mount("box").unwrap();
+    let before = bed.picture();
+    let error = engine.remove_container("box", false).unwrap_err();
+    assert_eq!(error.class(), Class::Conflict, "{error}");
+    before.assert_same(&bed.picture(), "a refused removal");
+    let layer = bed.layer_of("box");
+    engine.remove_container("box", true).unwrap();
+    assert!(!layer.exists() && bed.mounts().is_empty());
+    assert_eq!(engine.remove_container("box", true).unwrap_err().class(), Class::NotFound);
+    bed.assert_sound(&engine);
+}
+
+/// Adds a holder, as another operation would, with the token of a process that lives or not.
+fn hold(bed: &Bed, holder: &str) {
+    let store = bed.store();
+    let mount = store.read(|view| view.mounts()).unwrap().remove(0);
+    store.write(|tx| tx.add_holder(&mount, holder)).unwrap();
+}
+
+#[test]
+fn a_tree_is_unmounted_when_its_last_holder_lets_it_go() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let owner = bed.store();
+    let token = owner.owner().unwrap();
+    engine.mount("box").unwrap();
+    let holder = format!("op:{}:word", token.token());
+    hold(&bed, &holder);
+    engine.unmount("box").unwrap();
+    assert_eq!(bed.holders(), [holder.as_str()]);
+    assert_eq!(bed.mounts().len(), 1);
+    let error = engine.unmount("box").unwrap_err();
+    assert!(error.to_string().contains("is mounted for its process only"), "{error}");
+    // The other process is there: opening the root takes nothing from it.
+    drop(bed.engine());
+    assert_eq!(bed.holders(), [holder.as_str()]);
+    drop((token, owner));
+    let engine = bed.engine();
+    assert!(bed.mounts().is_empty() && bed.holders().is_empty());
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn mounting_twice_is_mounting_once() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    assert_eq!(engine.mount("box").unwrap(), engine.mount("box").unwrap());
+    assert_eq!(bed.mounts().len(), 1);
+    engine.unmount("box").unwrap();
+    assert!(bed.mounts().is_empty());
+    assert_eq!(engine.unmount("box").unwrap_err().class(), Class::Conflict);
+}
+
+#[test]
+fn a_tree_that_was_unmounted_behind_nacres_back_is_mounted_again() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let target = engine.mount("box").unwrap();
+    fs::write(target.join("mine"), "kept").unwrap();
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    assert_eq!(engine.check(false).unwrap().first().map(|f| f.kind.as_str()), Some("lost-mount"));
+    assert_eq!(engine.mount("box").unwrap(), target);
+    assert_eq!(fs::read_to_string(target.join("mine")).unwrap(), "kept");
+    assert_eq!(bed.holders(), ["user"]);
+    bed.assert_sound(&engine);
+    // Also what only lets go must cope.
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    engine.unmount("box").unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_tree_that_a_reboot_unmounted_is_mounted_again() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let target = engine.mount("box").unwrap();
+    fs::write(target.join("mine"), "kept").unwrap();
+    drop(engine);
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    bed.store().write(|tx| tx.note_boot("another boot", jiff::Timestamp::now())).unwrap();
+    let engine = bed.engine();
+    assert!(bed.holders().is_empty());
+    engine.mount("box").unwrap();
+    assert_eq!(fs::read_to_string(target.join("mine")).unwrap(), "kept");
+    engine.unmount("box").unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn what_a_dead_process_held_is_let_go_at_the_next_command() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    engine.mount("box").unwrap();
+    hold(&bed, &format!("op:{}:word", "0".repeat(32)));
+    engine.unmount("box").unwrap();
+    assert_eq!(bed.mounts().len(), 1);
+    let engine = bed.engine();
+    assert!(bed.mounts().is_empty() && bed.holders().is_empty());
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn what_cannot_be_let_go_yet_stops_no_other_command() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let target = engine.mount("box").unwrap();
+    hold(&bed, &format!("op:{}:word", "0".repeat(32)));
+    engine.unmount("box").unwrap();
+    let user = fs::File::open(target.join("etc/motd")).unwrap();
+    let others = Engine::open(bed.config()).expect("one busy mount must not shut the whole root");
+    assert_eq!(others.images().unwrap().len(), 1);
+    assert_eq!(bed.mounts().len(), 1);
+    drop(user);
+    let engine = bed.engine();
+    assert!(bed.mounts().is_empty());
+    bed.assert_sound(&engine);
+}
+
+/// A plan to mount or unmount, in the journal of a process that died.
+fn leave_in_journal(bed: &Bed, op: &str, direction: nacre_store::Direction) {
+    let dir = bed.layer_of("box");
+    let layer = dir.file_name().unwrap().to_str().unwrap().to_owned();
+    let merged = Place { root: Root::Home, path: format!("{layer}/merged") };
+    let steps = vec![Step::Unmount(merged.clone()), Step::RemoveTree(merged)];
+    // The store is dropped, and with it the proof that its process lives.
+    bed.store()
+        .journal_begin(&nacre_store::NewEntry {
+            driver: "overlay2".into(),
+            op: op.into(),
+            subject: layer,
+            direction,
+            plan: serde_json::to_value(steps).unwrap(),
+            detail: serde_json::Value::Null,
+        })
+        .unwrap();
+}
+
+#[test]
+fn an_old_plan_to_unmount_does_not_end_a_mount_made_since() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    engine.mount("box").unwrap();
+    leave_in_journal(&bed, "unmount", nacre_store::Direction::Redo);
+    let engine = bed.engine();
+    assert_eq!((bed.mounts().len(), bed.holders().len()), (1, 1));
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_container_keeps_one_inode_and_its_data_through_every_failure() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let diff = bed.layer_of("box").join("diff");
+    fs::write(diff.join("precious"), "data").unwrap();
+    let inode = fs::metadata(&diff).unwrap().ino();
+    break_work(&bed, "box");
+    for _ in 0..3 {
+        engine.mount("box").unwrap_err();
+        drop(bed.engine());
+    }
+    mend_work(&bed, "box");
+    assert_eq!(fs::metadata(&diff).unwrap().ino(), inode);
+    assert_eq!(fs::read_to_string(engine.mount("box").unwrap().join("precious")).unwrap(), "data");
+}
