@@ -192,6 +192,8 @@ impl Engine {
                 self.end_process(&container)?;
             }
             self.drop_all_holders(&container)?;
+        } else if self.config.explain {
+            self.rehearse(|tx| tx.remove_container(&container.id))?;
         }
         self.remove_found(&container)
     }

@@ -144,13 +144,8 @@ impl Engine {
 
     fn drop_image(&self, image: &Image, no_prune: bool, removed: &mut Removed) -> Result<(), Error> {
         if self.config.explain {
-            let users = self.store.read(|view| view.layer_users())?;
-            let mut layers = self.image_layers(image)?;
-            layers.retain(|layer| {
-                users.iter().all(|(chain, user)| *chain != layer.chain_id || *user == image.id)
-            });
-            layers.reverse();
-            return self.drop_layers(layers, removed);
+            let gone = self.rehearse(|tx| tx.remove_image(&image.id))?;
+            return if no_prune { Ok(()) } else { self.drop_layers(gone.layers, removed) };
         }
         let gone = self.store.durable(|tx| tx.remove_image(&image.id))?;
         removed.untagged.extend(gone.tags.iter().map(|tag| familiar(tag)));

@@ -93,6 +93,27 @@ impl Engine {
         Ok(())
     }
 
+    /// What a change of the records would give, or why it would be refused. It is rolled back.
+    pub(crate) fn rehearse<T>(
+        &self,
+        change: impl FnOnce(&Tx<'_>) -> Result<T, nacre_store::Error>,
+    ) -> Result<T, Error> {
+        let mut outcome = None;
+        let rolled_back: Result<(), _> = self.store.write(|tx| {
+            outcome = Some(change(tx)?);
+            Err(nacre_store::Error::Damaged {
+                path: self.root().to_owned(),
+                detail: "a rehearsal".to_owned(),
+            })
+        });
+        match (outcome, rolled_back) {
+            (Some(value), _) => Ok(value),
+            (None, refused) => {
+                Err(refused.err().map_or_else(|| Error::usage("nothing to rehearse"), Error::from))
+            }
+        }
+    }
+
     /// Write a plan to the journal.
     pub(crate) fn begin(&self, driver: &Driver, plan: &Prepared) -> Result<JournalId, Error> {
         let entry = entry_of(driver, plan)?;
