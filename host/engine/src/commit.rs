@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use jiff::Timestamp;
+use nacre_archive::compression::Compression;
 use nacre_archive::digest::DiffId;
 use nacre_archive::image::config::{Change, Derivation, derive, parse_changes};
-use nacre_archive::image::source::Compression;
 use nacre_archive::layer::{BlobOptions, LayerError, PackOptions, UnpackOptions, Whiteouts, pack_changes};
 use nacre_archive::reference::Reference;
 use nacre_store::{Container, Image, LayerId};
@@ -169,7 +169,7 @@ fn open_tar(source: &LoadSource) -> Result<(Box<dyn Read + Send>, String), Error
     };
     let mut head = Vec::with_capacity(512);
     (&mut file).take(512).read_to_end(&mut head).map_err(|e| Error::io("read", Path::new(&name), e))?;
-    if Compression::sniff(&head).is_none() {
+    if Compression::sniff_tar(&head).is_none() {
         return Err(Error::Usage {
             what: format!("{name} is not a tar, plain or compressed with gzip or zstd"),
             help: Some("an image archive is loaded with `nacre load`".to_owned()),

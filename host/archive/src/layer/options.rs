@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::error::EntryName;
+use crate::compression::Compression;
 use crate::digest::{DiffId, Digest};
 
 /// How whiteouts (`.wh.<name>` and `.wh..wh..opq`, OCI image-spec, layer.md, "Whiteouts") are written.
@@ -194,38 +195,6 @@ impl<'a> BlobOptions<'a> {
     /// Nothing known.
     pub fn new(unpack: UnpackOptions<'a>) -> Self {
         Self { digest: None, size: None, diff_id: None, unpack }
-    }
-}
-
-/// How a blob is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    Plain,
-    /// gzip (RFC 1952), one member or several.
-    Gzip,
-    /// Zstandard (RFC 8878), one frame or several.
-    Zstd,
-}
-
-impl Compression {
-    /// Tell from the first bytes of a blob; four suffice.
-    pub fn sniff(start: &[u8]) -> Self {
-        match start {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            [low, 0x2a, 0x4d, 0x18, ..] if low & 0xf0 == 0x50 => Self::Zstd,
-            _ => Self::Plain,
-        }
-    }
-
-    /// The name of the format.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
     }
 }
 

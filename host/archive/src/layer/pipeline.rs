@@ -17,8 +17,9 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::error::LayerError;
-use super::options::{BlobOptions, Compression, Monitor, Unpacked, UnpackedBlob};
+use super::options::{BlobOptions, Monitor, Unpacked, UnpackedBlob};
 use super::unpack::unpack_from;
+use crate::compression::Compression;
 use crate::digest::{DiffId, Digest, Hasher};
 
 const BUFFER: usize = 256 << 10;

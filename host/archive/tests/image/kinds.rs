@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use nacre_archive::compression::Compression;
 use nacre_archive::digest::{Digest, ImageId};
 use nacre_archive::image::Error;
-use nacre_archive::image::source::{Compression, Platform, Source};
+use nacre_archive::image::source::{Platform, Source};
 use serde_json::json;
 
 use crate::made::*;
@@ -83,7 +84,7 @@ fn a_layout_with_plain_gzip_and_zstd_layers() {
     assert_eq!(images[0].bare_names, ["latest"]);
     assert_eq!(images[0].manifest, Some(Digest::of(&manifest)));
     let compressions: Vec<_> = images[0].layers.iter().map(|layer| layer.compression).collect();
-    assert_eq!(compressions, [Compression::None, Compression::Gzip, Compression::Zstd]);
+    assert_eq!(compressions, [Compression::Plain, Compression::Gzip, Compression::Zstd]);
 }
 
 #[test]

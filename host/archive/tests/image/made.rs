@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
+use nacre_archive::compression::Compression;
 use nacre_archive::digest::{DiffId, Digest};
-use nacre_archive::image::source::{ArchiveStream, Compression, ImageManifest, Platform, Source};
+use nacre_archive::image::source::{ArchiveStream, ImageManifest, Platform, Source};
 use nacre_archive::image::{Error, Result};
 use serde_json::{Value, json};
 
@@ -173,7 +174,7 @@ fn verify(blob: &nacre_archive::image::source::LayerBlob, bytes: &[u8]) {
     }
     let mut plain = Vec::new();
     match blob.compression {
-        Compression::None => plain.extend(bytes),
+        Compression::Plain => plain.extend(bytes),
         Compression::Gzip => drop(flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).unwrap()),
         Compression::Zstd => plain = zstd::decode_all(bytes).unwrap(),
     }

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
 
+use crate::compression::Compression;
+
 use super::super::{Error, MAX_JSON, MAX_JSON_TOTAL, Result};
 use super::names::{Names, Node};
 use super::resolve::{self, Contents, Layer};
 use super::section::BlobReader;
 use super::stream::{self, Kind};
-use super::{Compression, ImageManifest, Platform};
+use super::{ImageManifest, Platform};
 
 /// An archive in which one can jump about. Threads may share it.
 #[derive(Debug)]
@@ -167,7 +169,7 @@ impl Contents for ArchiveIndex {
 
     fn layer(&self, name: &str) -> Result<Option<Layer>> {
         let Some((own, blob)) = self.blob(name)? else { return Ok(None) };
-        let Some(compression) = Compression::sniff(&self.head(&own, &blob)?) else {
+        let Some(compression) = Compression::sniff_tar(&self.head(&own, &blob)?) else {
             return Err(Error::NotALayer { name: own });
         };
         Ok(Some(Layer { name: own, size: blob.length, compression }))

@@ -40,6 +40,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::compression::Compression;
 use crate::digest::{DiffId, Digest, ImageId};
 use crate::reference::Reference;
 
@@ -82,44 +83,6 @@ pub struct LayerBlob {
     pub compression: Compression,
     /// The digest that the uncompressed tar must have: not verified yet.
     pub diff_id: DiffId,
-}
-
-/// How bytes are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// A plain tar.
-    None,
-    /// gzip, RFC 1952.
-    Gzip,
-    /// zstd, RFC 8878.
-    Zstd,
-}
-
-impl Compression {
-    /// Tell from the first 512 bytes, or all if there are fewer. None if it is no tar at all.
-    pub fn sniff(head: &[u8]) -> Option<Self> {
-        match head {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
-            _ => is_tar_header(head).then_some(Self::None),
-        }
-    }
-}
-
-/// A tar starts with a header whose checksum is right, or, when it is empty, with zeros.
-fn is_tar_header(head: &[u8]) -> bool {
-    let Some(block) = head.first_chunk::<512>() else { return false };
-    if block.iter().all(|&byte| byte == 0) {
-        return true;
-    }
-    let mut header = tar::Header::new_old();
-    header.as_mut_bytes().copy_from_slice(block);
-    let sum: u32 = block
-        .iter()
-        .enumerate()
-        .map(|(at, &byte)| u32::from(if (148..156).contains(&at) { b' ' } else { byte }))
-        .sum();
-    header.cksum().is_ok_and(|stated| stated == sum)
 }
 
 /// An opened archive.
@@ -172,8 +135,8 @@ impl Source {
             }
         }
         head.truncate(known);
-        match Compression::sniff(&head) {
-            Some(Compression::None) => ArchiveIndex::of_tar(file, start, end, path).map(Self::Index),
+        match Compression::sniff_tar(&head) {
+            Some(Compression::Plain) => ArchiveIndex::of_tar(file, start, end, path).map(Self::Index),
             _ => Ok(Self::Stream(decompressed(&head, file, path)?)),
         }
     }
@@ -184,8 +147,8 @@ fn decompressed(head: &[u8], whole: impl Read + Send + 'static, path: &Path) -> 
     const BUFFER: usize = 1 << 20;
     let path: PathBuf = path.to_owned();
     let buffered = BufReader::with_capacity(BUFFER, whole);
-    Ok(match Compression::sniff(head) {
-        Some(Compression::None) => ArchiveStream::new(buffered, path),
+    Ok(match Compression::sniff_tar(head) {
+        Some(Compression::Plain) => ArchiveStream::new(buffered, path),
         Some(Compression::Gzip) => ArchiveStream::new(flate2::bufread::MultiGzDecoder::new(buffered), path),
         Some(Compression::Zstd) => {
             let decoder = zstd::stream::read::Decoder::with_buffer(buffered);

@@ -8,9 +8,11 @@ use serde::de::DeserializeOwned;
 use crate::digest::{Digest, ImageId};
 use crate::reference::Reference;
 
+use crate::compression::Compression;
+
 use super::super::spec::{self, Descriptor, DockerImage, Foreign};
 use super::super::{Error, MAX_IMAGES, MAX_INDEX_DEPTH, MAX_LAYERS, Result, config};
-use super::{Compression, ImageManifest, LayerBlob, Platform};
+use super::{ImageManifest, LayerBlob, Platform};
 
 /// An archive, as far as finding its images needs it.
 pub(super) trait Contents {

@@ -4,10 +4,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::compression::Compression;
+
 use super::super::{Error, MAX_JSON, MAX_JSON_TOTAL, Result};
 use super::names::{self, Names, Node};
 use super::resolve::{self, Contents, Layer};
-use super::{BlobReader, Compression, ImageManifest, Platform};
+use super::{BlobReader, ImageManifest, Platform};
 
 /// The most bytes of headers in front of one entry: long names and extended attributes.
 const MAX_HEADERS: u64 = 1 << 20;
@@ -102,7 +104,7 @@ impl Kept {
         let fail = |source| Error::Io { what: "read", path: self.path.join(&name), source };
         let mut head = Vec::with_capacity(512);
         content.by_ref().take(512).read_to_end(&mut head).map_err(fail)?;
-        let item = if let Some(compression) = Compression::sniff(&head) {
+        let item = if let Some(compression) = Compression::sniff_tar(&head) {
             if !again {
                 on_layer(&name, size, &mut io::Cursor::new(head).chain(content))?;
             }

@@ -3,10 +3,9 @@
 use std::fs;
 use std::io::{self, Read, Write};
 
-use super::super::{
-    BlobOptions, Compression, LayerError, Malformed, Monitor, UnpackOptions, Whiteouts, unpack_blob,
-};
+use super::super::{BlobOptions, LayerError, Malformed, Monitor, UnpackOptions, Whiteouts, unpack_blob};
 use super::build::{Place, Tar};
+use crate::compression::Compression;
 use crate::digest::{DiffId, Digest};
 
 fn options() -> BlobOptions<'static> {
