@@ -55,7 +55,9 @@ fn run(file: &Path) {
     for (line, command) in commands {
         let _ = writeln!(script, "at={line}\n{command}");
     }
-    let binaries = Nacre::binary().parent().unwrap().to_owned();
+    let binaries = dir.path().join(".bin");
+    std::fs::create_dir(&binaries).unwrap();
+    symlink(Nacre::binary(), binaries.join("nacre")).unwrap();
     let path = std::env::join_paths(
         std::iter::once(binaries).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     );

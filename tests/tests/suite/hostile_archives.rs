@@ -80,10 +80,6 @@ fn layer_cases(outside: &str) -> Vec<Case> {
         in_layer("a whiteout of .", Tar::new().file(".wh..", b"")),
         in_layer("a whiteout of ..", Tar::new().dir("a").file("a/.wh...", b"")),
         in_layer("a whiteout of nothing", Tar::new().file("a/.wh.", b"")),
-        in_layer(
-            "an overlay attribute that hides what is below",
-            Tar::new().pax(&[("SCHILY.xattr.trusted.overlay.redirect", b"/etc")]).dir("d"),
-        ),
         in_layer("an empty name", Tar::new().file("", b"x")),
         in_layer("a NUL in a PAX path", Tar::new().pax(&[("path", b"a\0b")]).file("f", b"x")),
         in_layer(
@@ -214,7 +210,6 @@ fn archive_cases() -> Vec<Case> {
             f.set(&name, "nonsense")
         }),
         oci("an index that is no JSON", &|f| f.set("index.json", "")),
-        oci("a layout of an unknown version", &|f| f.set("oci-layout", r#"{"imageLayoutVersion":"9.0.0"}"#)),
         oci("a manifest that is not there", &|f| {
             f.edit("index.json", |i| {
                 i["manifests"][0]["digest"] = json!(format!("sha256:{}", "0".repeat(64)))
@@ -297,6 +292,9 @@ fn each_is_refused_in_clear_words_and_leaves_nothing_behind() {
             if out.code != BAD_ARCHIVE || out.stderr.trim().is_empty() || out.stderr.contains("panicked") {
                 complain(format!("must be refused with {BAD_ARCHIVE}\n{out}"));
             }
+            if out.code == 0 {
+                nacre.run(["rmi", "hostile:1"]); // One that is wrongly loaded is not to change the next case.
+            }
             if nacre.names() != names {
                 let left: Vec<_> = nacre.names().into_iter().filter(|name| !names.contains(name)).collect();
                 complain(format!("left behind: {left:?}"));
@@ -319,7 +317,7 @@ fn what_looks_odd_and_is_allowed_is_loaded() {
     let odd = Tar::new()
         .dir("./")
         .dir("a//b/")
-        .symlink("inside", "/a")
+        .symlink("inside", "a")
         .symlink("dangling", "/nowhere/../..")
         .file("inside/b/through-a-link", b"1")
         .hardlink("again", "a/b/through-a-link")
@@ -327,6 +325,8 @@ fn what_looks_odd_and_is_allowed_is_loaded() {
         .file("twice", b"second")
         .entry(&Header { device: (1, 3), mode: 0o666, ..Header::new("null", b'3') }, b"")
         .file(".wh.never-there", b"")
+        .pax(&[("SCHILY.xattr.trusted.overlay.redirect", b"/etc"), ("SCHILY.xattr.user.kept", b"1")])
+        .dir("redirected")
         .file(b"bytes-\xff", b"2")
         .pax(&[("path", "n".repeat(255).as_bytes()), ("mtime", b"-5.25"), ("uid", b"4000000000")])
         .file("short", b"3");
@@ -346,6 +346,11 @@ fn what_looks_odd_and_is_allowed_is_loaded() {
     assert_eq!((long.mtime, long.owner.0), ((-6, 750_000_000), 4_000_000_000));
     assert_eq!(tree.entries[&b"null"[..]].device, (1, 3));
     assert!(!tree.entries.keys().any(|name| name.starts_with(b".wh.")));
+    assert_eq!(
+        tree.entries[&b"redirected"[..]].xattrs.len(),
+        1,
+        "overlayfs's own attributes are not taken over"
+    );
     nacre.ok(["umount", id.trim()]);
     nacre.ok(["rm", id.trim()]);
 }
