@@ -18,6 +18,7 @@ use crate::stack::{Child, Merged, Stack};
 ///
 /// `placeholders` are paths that a runtime makes, empty, to mount something on (`/etc/hosts`, `/dev`). Where
 /// they are empty and not in the tree they are left out, and so is a directory whose only change they are.
+#[tracing::instrument(level = "debug", skip_all)]
 pub fn changes(upper: &Layer, below: &Stack, placeholders: &[impl AsRef<Path>]) -> Result<Vec<Change>> {
     let mut search = Search { whiteouts: upper.whiteouts, report: Report::new(placeholders) };
     let root = below.root()?.and_then(|root| root.merged);

@@ -42,6 +42,7 @@ const DEPTH: usize = 8;
 /// println!("{} is {}", unpacked.digest, unpacked.layer.diff_id);
 /// # Ok(()) }
 /// ```
+#[tracing::instrument(level = "debug", skip_all)]
 pub fn unpack_blob(
     mut reader: impl Read + Send,
     directory: &impl AsFd,

@@ -109,6 +109,7 @@ impl OverlayMount {
     }
 
     /// Mount it on a directory.
+    #[tracing::instrument(level = "debug", skip_all, fields(lowers = self.lowers.len(), target = %target.path().display()))]
     pub fn mount(&self, target: &Dir) -> Result<()> {
         self.mount_by(Method::best(), target)
     }

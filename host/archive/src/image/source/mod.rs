@@ -114,6 +114,7 @@ impl Source {
     }
 
     /// Read the archive from an open file of any kind, from where it stands. `path` is for messages.
+    #[tracing::instrument(level = "debug", skip(file))]
     pub fn from_file(mut file: File, path: &Path) -> Result<Self> {
         let fail = |source| Error::Io { what: "read", path: path.to_owned(), source };
         let mut head = Vec::with_capacity(512);
