@@ -6,7 +6,7 @@
 //! <id>/
 //!   diff/      what the layer holds
 //!   work/      overlayfs's own (containers only)
-//!   merged/    the mount (containers only)
+//!   merged/    the mount, while it is mounted
 //! ```
 //!
 //! It does not ship inside nacre: `overlay2` does the same with Docker's layout.
@@ -14,7 +14,7 @@
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, Created, DepthFault, Description, Difference, Example, Facts, Grant,
     HomeLayout, LayerKind, MountRequest, Mounted, OverlayFacts, OverlayUpper, Place, Plan, Refusal,
-    Requirement, Role, Setting, StorageDriver, Suitability, Whiteouts, home, layer_id, make_dir,
+    Requirement, Role, Setting, StorageDriver, Suitability, Whiteouts, ensure_dir, home, layer_id, make_dir,
     mount_overlay, remove_tree, unmount,
 };
 
@@ -52,7 +52,6 @@ impl StorageDriver for Plain {
         let mut steps = vec![make_dir(own.clone(), 0o710), make_dir(own.join("diff"), 0o755)];
         if request.kind == LayerKind::Container {
             steps.push(make_dir(own.join("work"), 0o700));
-            steps.push(make_dir(own.join("merged"), 0o700));
         }
         Ok(Created { steps, content: own.join("diff"), format: Whiteouts::Overlay })
     }
@@ -66,11 +65,13 @@ impl StorageDriver for Plain {
         let target = own.join("merged");
         let upper = OverlayUpper { upper: own.join("diff"), work: own.join("work") };
         let lowers = request.parents.iter().map(|parent| home(parent).join("diff")).collect();
-        Ok(Mounted { steps: vec![mount_overlay(lowers, Some(upper), &target, vec![])], target })
+        let show = mount_overlay(lowers, Some(upper), &target, vec![]);
+        Ok(Mounted { steps: vec![ensure_dir(target.clone(), 0o700), show], target })
     }
 
     fn unmount(id: &str) -> Result<Plan, Refusal> {
-        Ok(vec![unmount(home(layer_id(id)?).join("merged"))])
+        let merged = home(layer_id(id)?).join("merged");
+        Ok(vec![unmount(merged.clone()), remove_tree(merged)])
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {
