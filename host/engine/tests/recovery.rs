@@ -236,6 +236,54 @@ fn an_old_plan_to_unmount_does_not_end_a_mount_made_since() {
 }
 
 #[test]
+fn a_removal_that_cannot_end_now_is_ended_by_a_later_command() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let layer = bed.layer_of("box");
+    let diff = Dir::open(layer.join("diff")).unwrap();
+    nacre_sys::mount::bind(&diff, &diff, true).unwrap();
+    drop(diff);
+    let error = engine.remove_container("box", false).unwrap_err();
+    assert_eq!(error.class(), Class::Conflict, "{error}");
+    assert!(engine.containers(true, false).unwrap().is_empty());
+    drop(engine);
+    // It stands in nobody's way meanwhile.
+    let engine = bed.engine();
+    create(&engine, "box");
+    engine.remove_container("box", false).unwrap();
+    drop(engine);
+    unmount(layer.join("diff"), UnmountFlags::empty()).unwrap();
+    let engine = bed.engine();
+    assert!(!layer.exists());
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn operations_at_once_share_one_mount() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let sizes: Vec<usize> = std::thread::scope(|scope| {
+        let threads = [0; 6].map(|_| {
+            scope.spawn(|| {
+                let engine = bed.engine();
+                (0..5)
+                    .map(|_| {
+                        let mut tar = Vec::new();
+                        engine.export("box", &mut tar).unwrap();
+                        tar.len()
+                    })
+                    .max()
+                    .unwrap()
+            })
+        });
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(sizes.iter().all(|size| *size == sizes[0] && *size > 0), "{sizes:?}");
+    assert!(bed.mounts().is_empty() && bed.holders().is_empty());
+    bed.assert_sound(&engine);
+}
+
+#[test]
 fn a_container_keeps_one_inode_and_its_data_through_every_failure() {
     let (bed, engine) = loaded();
     create(&engine, "box");
