@@ -12,7 +12,7 @@ use common::{capable, host, hostile, impatient, overlay2};
 use nacre_plugin::plan::Step;
 use nacre_plugin::storage::CreateRequest;
 use nacre_plugin::types::{LayerKind, Setting};
-use nacre_plugin::{ComponentHost, Error, NoState, StorageDriver, Trap, TrapReason};
+use nacre_plugin::{ComponentHost, Error, NoState, StateError, StateView, StorageDriver, Trap, TrapReason};
 
 /// The trap of one bad call. Then the same driver, and another component, must still work.
 fn trap(host: &ComponentHost, how: &str) -> Trap {
@@ -159,13 +159,44 @@ fn a_component_larger_than_the_limit_is_not_compiled() {
 }
 
 #[test]
-fn state_is_seen_and_its_failure_ends_the_call() {
-    use nacre_plugin::StateView;
-    let state: BTreeMap<String, Vec<u8>> = [("a/1", 1), ("a/2", 2), ("b", 3)]
+fn a_component_sees_its_state_and_a_new_value_is_a_step() {
+    let saved: BTreeMap<String, Vec<u8>> = [("a/1", 1), ("a/2", 2), ("b", 3)]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), vec![value]))
         .collect();
-    assert_eq!(StateView::keys(&state, "a/", 10).unwrap(), ["a/1", "a/2"]);
-    assert_eq!(StateView::keys(&state, "a/", 1).unwrap(), ["a/1"]);
-    assert_eq!(StateView::get(&state, "b").unwrap(), Some(vec![3]));
+    let component = host().load("hostile.wasm", nacre_test_guests::HOSTILE).unwrap();
+    let plan = component.driver(Arc::new(saved)).unwrap().remove("state").unwrap();
+    let values: Vec<(&str, &[u8])> = plan
+        .iter()
+        .map(|step| match step {
+            Step::SetState(s) => (s.key.as_str(), s.value.as_slice()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(values, [("keys", b"a/1,a/2".as_slice()), ("b", &[4])]);
+}
+
+#[test]
+fn state_that_cannot_be_read_ends_the_call_and_nothing_else() {
+    let component = host().load("hostile.wasm", nacre_test_guests::HOSTILE).unwrap();
+    let driver = component.driver(Arc::new(Unreadable)).unwrap();
+    match driver.remove("state").unwrap_err() {
+        Error::Trap(trap) => assert_eq!(trap.reason, TrapReason::State("the disk is on fire".to_owned())),
+        other => panic!("{other}"),
+    }
+    assert_eq!(driver.remove("x").unwrap().len(), 1);
+}
+
+/// A state that cannot be read.
+#[derive(Debug)]
+struct Unreadable;
+
+impl StateView for Unreadable {
+    fn get(&self, _: &str) -> Result<Option<Vec<u8>>, StateError> {
+        Err("the disk is on fire".into())
+    }
+
+    fn keys(&self, _: &str, _: usize) -> Result<Vec<String>, StateError> {
+        Err("the disk is on fire".into())
+    }
 }

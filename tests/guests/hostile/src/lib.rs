@@ -5,10 +5,11 @@
 use nacre_driver_sdk::{
     CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, Grant, HomeLayout,
     MountRequest, Mounted, Place, Plan, Refusal, Role, Setting, Settings, Step, StorageDriver, Suitability,
-    Whiteouts, choice, home, log, make_dir, mount_bind, mount_tmpfs, remove_tree, symlink, unmount,
+    Whiteouts, choice, home, log, make_dir, mount_bind, mount_tmpfs, remove_tree, set_state, state, symlink,
+    unmount,
 };
 
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "none",
     "loop",
     "memory",
@@ -26,6 +27,7 @@ const WORDS: [&str; 17] = [
     "bytes",
     "path",
     "log",
+    "state",
 ];
 
 /// The driver.
@@ -60,8 +62,15 @@ fn act(how: &str, id: &str, parents: &[String]) -> Plan {
             (0..100_000).for_each(|_| log::info(&message));
             good(id)
         }
+        "state" => vec![set_state("keys", state::keys("a/").join(",")), set_state("b", count())],
         _ => good(id),
     }
+}
+
+/// One more than what is saved.
+fn count() -> Vec<u8> {
+    let saved = state::get("b").and_then(|value| value.first().copied());
+    vec![saved.unwrap_or(0) + 1]
 }
 
 fn good(id: &str) -> Plan {
@@ -103,7 +112,7 @@ impl StorageDriver for Hostile {
             version: "0.1.0".into(),
             summary: "Does what it is told, all of it bad.".into(),
             roles: vec![Role::StorageDriver],
-            grants: vec![Grant::Tree, Grant::MountBind],
+            grants: vec![Grant::Tree, Grant::MountBind, Grant::State],
             options: vec![choice("how", &WORDS, "none", "What it does.")],
         }
     }
