@@ -185,7 +185,7 @@ impl StepCheck<'_> {
 
     /// A place that `ensure-dir` may make: the layer's own, or a shared folder itself.
     fn ensured(&self, place: &Place) -> Result<(), PlanFault> {
-        if place.root == Root::Home && self.rules.shared.iter().any(|s| *s == place.path) {
+        if place.root == Root::Home && self.rules.shared.contains(&place.path) {
             return self.readable(place);
         }
         self.owned(place)
