@@ -147,9 +147,7 @@ fn podman_and_skopeo_take_what_is_saved() {
         podman.ok(&["load", "-i", &saved(&nacre, &image, dir.path(), "oci-archive")]);
     }
     let layout = saved(&nacre, &image, dir.path(), "oci-dir");
-    for (n, from) in
-        [format!("docker-archive:{archive}"), format!("oci:{layout}:{}", image.reference)].iter().enumerate()
-    {
+    for (n, from) in [format!("docker-archive:{archive}"), format!("oci:{layout}")].iter().enumerate() {
         let to = dir.path().join(format!("copy-{n}"));
         skopeo(from, &format!("dir:{}", to.display()));
     }
