@@ -28,9 +28,9 @@ pub(crate) struct Parts<'e> {
 #[derive(Debug)]
 pub(crate) enum Part<'e> {
     /// It was there, and is held by this process.
-    Exists(Box<Layer>),
+    Exists(Layer),
     /// It was just filled.
-    New(Filled<'e>),
+    New(Box<Filled<'e>>),
 }
 
 impl Engine {
@@ -122,6 +122,7 @@ impl Engine {
             locks: Vec::new(),
             layers: Vec::new(),
         };
+        self.count_holds(driver, chains);
         self.store.write(|tx| tx.hold_layers(&owner, driver, chains))?;
         for (i, chain) in chains.iter().enumerate() {
             let mut layer = self.store.read(|view| view.layer(driver, chain))?;
@@ -144,6 +145,35 @@ impl Engine {
     }
 }
 
+/// How often threads of this process hold a layer of a driver: the store knows only the process.
+pub(crate) type Holds = std::collections::BTreeMap<(String, ChainId), usize>;
+
+impl Engine {
+    fn count_holds(&self, driver: &str, chains: &[ChainId]) {
+        let mut holds = self.lock_holds();
+        for chain in chains {
+            *holds.entry((driver.to_owned(), *chain)).or_default() += 1;
+        }
+    }
+
+    /// The layers that no thread holds any more.
+    fn uncount_holds(&self, driver: &str, chains: &[ChainId]) -> Vec<ChainId> {
+        let mut holds = self.lock_holds();
+        let mut unheld = Vec::new();
+        for chain in chains {
+            let key = (driver.to_owned(), *chain);
+            match holds.get_mut(&key) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => {
+                    holds.remove(&key);
+                    unheld.push(*chain);
+                }
+            }
+        }
+        unheld
+    }
+}
+
 /// A chain that nobody else changes meanwhile.
 #[derive(Debug)]
 pub(crate) struct Claim<'e> {
@@ -157,9 +187,11 @@ pub(crate) struct Claim<'e> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let released = self.engine.store.owner().and_then(|owner| {
-            self.engine.store.write(|tx| tx.release_layers(&owner, &self.driver, &self.chains))
-        });
+        let unheld = self.engine.uncount_holds(&self.driver, &self.chains);
+        let released =
+            self.engine.store.owner().and_then(|owner| {
+                self.engine.store.write(|tx| tx.release_layers(&owner, &self.driver, &unheld))
+            });
         if let Err(error) = released {
             tracing::debug!(%error, "layers stay held until this process ends");
         }

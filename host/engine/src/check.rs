@@ -1,13 +1,14 @@
 //! Whether what is on disk is what the records say: `system check`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nacre_plugin::types::{Place, Root};
 use nacre_store::Depth;
 use nacre_sys::mount::below;
 
 use crate::driver::Driver;
+use crate::mount::is_mounted;
 use crate::types::Finding;
 use crate::{Engine, Error};
 
@@ -59,6 +60,11 @@ impl Engine {
     }
 
     fn check_driver(&self, driver: &Driver, repair: bool, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        // What is there is listed before the records are read: what is made in between has no place in the list,
+        // and what was made before has one in the records or in the journal.
+        let entries = entries(driver)?;
+        let real: BTreeSet<PathBuf> =
+            below(driver.roots().home().path())?.into_iter().map(|mount| mount.mount_point).collect();
         let (layers, containers, mounts, journal) = self.store.read(|view| {
             Ok((view.layers(Some(driver.name()))?, view.containers(true)?, view.mounts()?, view.journal()?))
         })?;
@@ -69,62 +75,79 @@ impl Engine {
             .chain(containers.map(|container| container.dir.as_str().to_owned()))
             .collect();
         // What is being made or removed right now is in the journal.
-        let under_way = journal.into_iter().map(|entry| entry.new.subject);
+        let changing: Vec<String> = journal.into_iter().map(|entry| entry.new.subject).collect();
         let mut owned = BTreeSet::new();
-        for layer in recorded.iter().cloned().chain(under_way) {
-            owned.extend(driver.footprint(&layer)?.into_iter().map(key));
+        for layer in recorded.iter().chain(&changing) {
+            owned.extend(driver.footprint(layer)?.into_iter().map(key));
         }
         for layer in &recorded {
             let usage = driver.usage(layer)?;
-            if !driver.roots().dir(usage.root).exists(&usage.path)? {
+            if !driver.roots().dir(usage.root).exists(&usage.path)? && self.is_recorded(driver, layer)? {
                 findings.push(finding(
                     "lost-layer",
                     format!("layer folder {usage} of {} is gone", driver.name()),
                 ));
             }
         }
-        for orphan in self.orphans(driver, &owned)? {
-            let path = driver.roots().absolute(&orphan);
-            if repair {
-                driver.roots().dir(orphan.root).remove_tree(&orphan.path)?;
+        for orphan in entries.into_iter().filter(|place| !owned.contains(&key(place.clone()))) {
+            let dir = driver.roots().dir(orphan.root);
+            if !dir.exists(&orphan.path)? {
+                continue;
             }
+            if repair {
+                dir.remove_tree(&orphan.path)?;
+            }
+            let path = driver.roots().absolute(&orphan);
             findings.push(Finding {
                 repaired: repair,
                 ..finding("orphan", format!("{} belongs to no layer", path.display()))
             });
         }
         let expected: BTreeSet<PathBuf> = mounts.iter().map(|mount| mount.target.clone()).collect();
-        let real: BTreeSet<PathBuf> =
-            below(driver.roots().home().path())?.into_iter().map(|mount| mount.mount_point).collect();
+        let is_changing =
+            |target: &Path| target.iter().any(|name| changing.iter().any(|layer| name == layer.as_str()));
         for target in real.difference(&expected) {
-            findings.push(finding("stray-mount", format!("{} is mounted for nobody", target.display())));
+            if !is_changing(target) && is_mounted(target)? {
+                findings.push(finding("stray-mount", format!("{} is mounted for nobody", target.display())));
+            }
         }
         for mount in mounts.iter().filter(|m| m.driver == driver.name() && !real.contains(&m.target)) {
-            findings.push(finding("lost-mount", format!("{} is not mounted", mount.target.display())));
+            if self.store.read(|view| view.mount(&mount.dir))?.is_some() && !is_mounted(&mount.target)? {
+                findings.push(finding("lost-mount", format!("{} is not mounted", mount.target.display())));
+            }
         }
         Ok(())
     }
 
-    /// Entries of the home, and of its shared folders, that belong to no layer.
-    fn orphans(&self, driver: &Driver, owned: &BTreeSet<(u8, String)>) -> Result<Vec<Place>, Error> {
-        let shared = &driver.layout().shared;
-        let mut orphans = Vec::new();
-        for folder in std::iter::once("").chain(shared.iter().map(String::as_str)) {
-            let dir = match driver.roots().home().sub(folder) {
-                Err(e) if e.is_not_found() => continue,
-                dir => dir?,
-            };
-            for entry in dir.entries()? {
-                let name = entry.name.to_string_lossy();
-                let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-                let place = Place { root: Root::Home, path };
-                if !shared.contains(&place.path) && !owned.contains(&key(place.clone())) {
-                    orphans.push(place);
-                }
+    /// Whether a layer is still in the records: it may have been removed meanwhile.
+    fn is_recorded(&self, driver: &Driver, layer: &str) -> Result<bool, Error> {
+        Ok(self.store.read(|view| {
+            let layers = view.layers(Some(driver.name()))?;
+            let containers = view.containers(true)?;
+            let dirs = layers.iter().map(|layer| &layer.dir).chain(containers.iter().map(|c| &c.dir));
+            Ok(dirs.into_iter().any(|dir| dir.as_str() == layer))
+        })?)
+    }
+}
+
+/// Entries of a driver's home, and of the folders in it that layers share.
+fn entries(driver: &Driver) -> Result<Vec<Place>, Error> {
+    let shared = &driver.layout().shared;
+    let mut places = Vec::new();
+    for folder in std::iter::once("").chain(shared.iter().map(String::as_str)) {
+        let dir = match driver.roots().home().sub(folder) {
+            Err(e) if e.is_not_found() => continue,
+            dir => dir?,
+        };
+        for entry in dir.entries()? {
+            let name = entry.name.to_string_lossy();
+            let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
+            if !shared.contains(&path) {
+                places.push(Place { root: Root::Home, path });
             }
         }
-        Ok(orphans)
     }
+    Ok(places)
 }
 
 fn key(place: Place) -> (u8, String) {

@@ -36,7 +36,7 @@ impl Engine {
             None => Vec::new(),
         };
         if self.config.explain {
-            return self.explain_layer(&driver, below).map(|()| String::new());
+            return self.explain_layer(&driver, &LayerId::random()?, below).map(|()| String::new());
         }
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(below))?;
         let placeholders = self.untouched_placeholders(&container)?;
@@ -59,7 +59,7 @@ impl Engine {
         let driver = self.current_driver()?;
         let (mut input, name) = open_tar(&source)?;
         if self.config.explain {
-            return self.explain_layer(&driver, Vec::new()).map(|()| String::new());
+            return self.explain_layer(&driver, &LayerId::random()?, Vec::new()).map(|()| String::new());
         }
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(Vec::new()))?;
         progress.layer(&name, LayerStatus::Loading { done: 0, total: None });
@@ -100,8 +100,8 @@ impl Engine {
         let mut layers = Vec::with_capacity(diffs.len());
         for (there, diff) in claim.layers.iter().zip(&diffs) {
             layers.push(match (there, new.take_if(|_| there.is_none())) {
-                (Some(layer), _) => Part::Exists(Box::new(layer.clone())),
-                (None, Some(filled)) => Part::New(filled),
+                (Some(layer), _) => Part::Exists(layer.clone()),
+                (None, Some(filled)) => Part::New(Box::new(filled)),
                 (None, None) => return Err(Error::NotFound { kind: "layer", name: diff.to_string() }),
             });
         }

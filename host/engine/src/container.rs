@@ -176,8 +176,9 @@ impl Engine {
             }
             if sizes {
                 let below = container.image.and_then(|id| image_sizes.get(&id).copied()).unwrap_or(0);
-                let writable = self.writable_size(&container)?;
-                summary.size = Some(ContainerSize { writable, virtual_size: writable + below });
+                summary.size = self
+                    .known_size(&container)?
+                    .map(|writable| ContainerSize { writable, virtual_size: writable + below });
             }
             summaries.push(summary);
         }
@@ -282,6 +283,17 @@ impl Engine {
     /// Bytes of a container's writable layer.
     pub(crate) fn writable_size(&self, container: &Container) -> Result<u64, Error> {
         self.layer_bytes(&*self.driver(&container.driver)?, &container.dir)
+    }
+
+    /// The same for a listing; none where the container's driver is not here.
+    pub(crate) fn known_size(&self, container: &Container) -> Result<Option<u64>, Error> {
+        match self.writable_size(container) {
+            Err(Error::NotFound { kind: "driver", name }) => {
+                tracing::warn!(container = container.name, driver = name, "its driver is not here");
+                Ok(None)
+            }
+            size => size.map(Some),
+        }
     }
 
     fn layer_bytes(&self, driver: &Driver, layer: &LayerId) -> Result<u64, Error> {

@@ -103,9 +103,10 @@ impl Engine {
             let image = self.find_image(object)?;
             let mut chain = self.image_layers(&image)?;
             chain.reverse();
-            let driver = self.current_driver()?;
-            let layers =
-                chain.iter().map(|l| layer(&driver, l.dir.as_str())).collect::<Result<Vec<_>, _>>()?;
+            let layers = chain
+                .iter()
+                .map(|l| layer(&*self.driver(&l.driver)?, l.dir.as_str()))
+                .collect::<Result<Vec<_>, _>>()?;
             return Ok((Stack::new(layers), chain.iter().map(|l| l.diff_id.to_string()).collect()));
         }
         let container = found?;
@@ -122,8 +123,12 @@ impl Engine {
     }
 
     /// The plans for one more image layer, for `--explain`.
-    pub(crate) fn explain_layer(&self, driver: &Driver, below: Vec<String>) -> Result<(), Error> {
-        let dir = LayerId::random()?;
+    pub(crate) fn explain_layer(
+        &self,
+        driver: &Driver,
+        dir: &LayerId,
+        below: Vec<String>,
+    ) -> Result<(), Error> {
         let kind = nacre_plugin::types::LayerKind::Image;
         let new = driver.create(dir.as_str(), kind, Some(below.clone()), &[])?;
         self.note_explained(driver, &new.plan);

@@ -67,9 +67,11 @@ impl Engine {
         let layers = self.image_layers(&image)?;
         let raw: serde_json::Value =
             serde_json::from_slice(&self.config_bytes(&image)?).map_err(nacre_store::Error::from)?;
-        let driver = self.current_driver()?;
-        let dirs: Vec<_> =
-            layers.iter().rev().map(|layer| driver.roots().home().path().join(layer.dir.as_str())).collect();
+        let dirs: Vec<_> = layers
+            .iter()
+            .rev()
+            .map(|layer| self.root().join(&layer.driver).join(layer.dir.as_str()))
+            .collect();
         Ok(serde_json::json!({
             "Id": image.id.to_string(),
             "RepoTags": image.tags.iter().map(|tag| familiar(tag)).collect::<Vec<_>>(),
@@ -80,7 +82,7 @@ impl Engine {
             "Size": image.size,
             "VirtualSize": image.size,
             "Config": raw.get("config"),
-            "GraphDriver": { "Name": driver.name(), "Data": { "LayerDirs": dirs } },
+            "GraphDriver": { "Name": layers.first().map(|layer| &layer.driver), "Data": { "LayerDirs": dirs } },
             "RootFS": {
                 "Type": "layers",
                 "Layers": config.diff_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -92,15 +94,29 @@ impl Engine {
     /// Take a name away from an image, and remove the image with its last one. By ID, `force` removes all
     /// its names. Layers that nothing else needs go with it; with `no_prune` they stay, for `image prune`.
     pub fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        while !self.remove_image_as_it_is(name, force, no_prune, &mut removed)? {
+            // Somebody gave it a name or took one away meanwhile: what is to be done may be another thing.
+        }
+        Ok(removed)
+    }
+
+    /// As [`Engine::remove_image`]; false where the image's names changed meanwhile, and nothing was done.
+    fn remove_image_as_it_is(
+        &self,
+        name: &str,
+        force: bool,
+        no_prune: bool,
+        removed: &mut Removed,
+    ) -> Result<bool, Error> {
         let image = self.find_image(name)?;
         let reference = parse_reference(name).ok().map(|r| r.to_string());
         let named = reference.filter(|reference| image.tags.contains(reference));
-        let mut removed = Removed::default();
         if let Some(named) = named
             && image.tags.len() > 1
         {
-            self.untag(&[named], &mut removed)?;
-            return Ok(removed);
+            self.untag(&[named], removed)?;
+            return Ok(true);
         }
         if image.tags.len() > 1 && !force {
             return Err(Error::Conflict {
@@ -110,11 +126,10 @@ impl Engine {
         }
         if image.containers > 0 && force && !image.tags.is_empty() {
             // As Docker: the names go, the image stays for its containers.
-            self.untag(&image.tags, &mut removed)?;
-            return Ok(removed);
+            self.untag(&image.tags, removed)?;
+            return Ok(true);
         }
-        self.drop_image(&image, no_prune, &mut removed)?;
-        Ok(removed)
+        self.drop_image(&image, no_prune, removed)
     }
 
     fn untag(&self, names: &[String], removed: &mut Removed) -> Result<(), Error> {
@@ -142,19 +157,30 @@ impl Engine {
         Ok(removed)
     }
 
-    fn drop_image(&self, image: &Image, no_prune: bool, removed: &mut Removed) -> Result<(), Error> {
+    /// Remove an image with exactly these names; false where it has others by now.
+    fn drop_image(&self, image: &Image, no_prune: bool, removed: &mut Removed) -> Result<bool, Error> {
         if self.config.explain {
             let gone = self.rehearse(|tx| tx.remove_image(&image.id))?;
-            return if no_prune { Ok(()) } else { self.drop_layers(gone.layers, removed) };
+            if !no_prune {
+                self.drop_layers(gone.layers, removed)?;
+            }
+            return Ok(true);
         }
-        let gone = self.store.durable(|tx| tx.remove_image(&image.id))?;
+        let gone = self.store.durable(|tx| {
+            let now = tx.image(&image.id)?;
+            if now.is_some_and(|now| now.tags != image.tags) {
+                return Ok(None);
+            }
+            tx.remove_image(&image.id).map(Some)
+        })?;
+        let Some(gone) = gone else { return Ok(false) };
         removed.untagged.extend(gone.tags.iter().map(|tag| familiar(tag)));
         removed.deleted.push(image.id.to_string());
         if !no_prune {
             self.drop_layers(gone.layers, removed)?;
         }
         self.store.sweep_content()?;
-        Ok(())
+        Ok(true)
     }
 
     /// Remove layers, children before their parents. One that somebody needs again by now stays.
@@ -194,12 +220,21 @@ impl Engine {
         Ok(ImageConfig::parse(&image.id.to_string(), &self.config_bytes(image)?)?)
     }
 
-    /// The image's layers as the current driver holds them, the base first.
+    /// The image's layers, the base first, as the current driver holds them or else another one.
     pub(crate) fn image_layers(&self, image: &Image) -> Result<Vec<Layer>, Error> {
         let layers = self.store.read(|view| view.image_layers(&image.id))?;
         let Some(ImageLayer { chain_id, .. }) = layers.last() else { return Ok(Vec::new()) };
-        let driver = self.current_driver()?;
-        let mut chain = self.store.read(|view| view.layer_chain(driver.name(), chain_id))?;
+        // Where several drivers have layers, none may be current; to read, any will do.
+        let current = self.current_driver_name().ok().flatten();
+        let mut chain = self.store.read(|view| {
+            let mut drivers = view.drivers_in_use()?;
+            drivers.sort_by_key(|driver| Some(driver) != current.as_ref());
+            let mut holders = drivers.iter().filter_map(|driver| view.layer_chain(driver, chain_id).ok());
+            match holders.next() {
+                Some(chain) => Ok(chain),
+                None => view.layer_chain(drivers.first().map_or("any driver", String::as_str), chain_id),
+            }
+        })?;
         chain.reverse();
         Ok(chain)
     }

@@ -128,7 +128,7 @@ impl Engine {
         };
         let mut container_row = DfRow { kind: "Containers".to_owned(), ..empty_row() };
         for container in &containers {
-            let bytes = self.writable_size(container)?;
+            let bytes = self.known_size(container)?.unwrap_or(0);
             let running = container.state == ContainerState::Running;
             container_row.total += 1;
             container_row.active += u64::from(running);

@@ -74,10 +74,15 @@ impl Engine {
         }
         let owner = self.store.owner()?;
         let entry = entry_of(driver, plan)?;
-        let entry = self.store.write(|tx| {
+        let begin = |tx: &Tx<'_>| {
             forget(tx)?;
             tx.journal_begin(&owner, &entry)
-        })?;
+        };
+        // After a power cut a record must not come back whose layer is gone.
+        let entry = match plan.operation {
+            Operation::Remove => self.store.durable(begin)?,
+            _ => self.store.write(begin)?,
+        };
         crash::at(plan.operation, "begin");
         if let Err(error) = self.run_steps(driver, plan) {
             if let Some(restore) = restore {
@@ -167,9 +172,10 @@ impl Engine {
                 );
             }
         }
-        if !entries.is_empty() {
-            // A load that died may have published content that no record names.
-            self.store.sweep_content()?;
+        let died = self.store.sweep_run()? > 0;
+        if died || !entries.is_empty() {
+            // It may have published content that no record names, or removed a record and not the content.
+            self.store.try_sweep_content()?;
         }
         Ok(())
     }

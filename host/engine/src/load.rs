@@ -73,8 +73,8 @@ impl<'e> Load<'e> {
             .iter()
             .zip(new)
             .filter_map(|(there, new)| match there {
-                Some(layer) => Some(Part::Exists(Box::new(layer.clone()))),
-                None => new.map(Part::New),
+                Some(layer) => Some(Part::Exists(layer.clone())),
+                None => new.map(|new| Part::New(Box::new(new))),
             })
             .collect();
         self.record(image, layers)
@@ -113,7 +113,7 @@ impl<'e> Load<'e> {
                 None => {
                     let dir = LayerId::random()?;
                     if self.engine.config.explain {
-                        self.explain(&dir, &below)?;
+                        self.engine.explain_layer(&self.driver, &dir, below.clone())?;
                     } else {
                         let filling =
                             self.engine.begin_layer(&self.driver, dir.clone(), Some(below.clone()))?;
@@ -135,15 +135,6 @@ impl<'e> Load<'e> {
             }
         }
         Ok(filled)
-    }
-
-    fn explain(&self, dir: &LayerId, below: &[String]) -> Result<(), Error> {
-        use nacre_plugin::types::LayerKind;
-        let new = self.driver.create(dir.as_str(), LayerKind::Image, Some(below.to_vec()), &[])?;
-        self.engine.note_explained(&self.driver, &new.plan);
-        let commit = self.driver.commit(dir.as_str(), below.to_vec())?;
-        self.engine.note_explained(&self.driver, &commit);
-        Ok(())
     }
 
     /// Fill layers on as many threads as there are processors, the largest first. The first error stops all.
@@ -274,8 +265,8 @@ impl<'e> Load<'e> {
         let mut layers = Vec::with_capacity(image.layers.len());
         for (blob, there) in image.layers.iter().zip(&claim.layers) {
             layers.push(match there {
-                Some(layer) => Part::Exists(Box::new(layer.clone())),
-                None => Part::New(self.streamed_layer(blob, streamed, &layers)?),
+                Some(layer) => Part::Exists(layer.clone()),
+                None => Part::New(Box::new(self.streamed_layer(blob, streamed, &layers)?)),
             });
         }
         self.record(image, layers)

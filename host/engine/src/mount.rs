@@ -194,7 +194,13 @@ impl Engine {
         driver: &str,
         top: &nacre_archive::digest::ChainId,
     ) -> Result<Vec<String>, Error> {
-        let chain = self.store.read(|view| view.layer_chain(driver, top))?;
+        let chain = self.store.read(|view| view.layer_chain(driver, top)).map_err(|error| match error {
+            nacre_store::Error::LayerMissing { layer, .. } => Error::Conflict {
+                what: format!("the driver {driver} does not have the layer {}", layer.short()),
+                help: format!("load the image for it: `nacre --driver {driver} load …`"),
+            },
+            other => other.into(),
+        })?;
         Ok(chain.into_iter().map(|layer| layer.dir.as_str().to_owned()).collect())
     }
 
@@ -211,7 +217,7 @@ impl Engine {
 }
 
 /// Whether something is mounted on a directory. One that is gone holds no mount.
-fn is_mounted(target: &Path) -> Result<bool, Error> {
+pub(crate) fn is_mounted(target: &Path) -> Result<bool, Error> {
     let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else { return Ok(false) };
     match Dir::open(parent) {
         Ok(parent) => Ok(is_mount_point(&parent, name)?),

@@ -9,6 +9,7 @@ use nacre_plugin::{ComponentHost, StateError, StateView};
 use nacre_store::{Paths, Store};
 use nacre_sys::dir::Dir;
 
+use crate::assemble::Holds;
 use crate::driver::{Driver, Prepared};
 use crate::plan::show::explain;
 use crate::types::{Config, Explained};
@@ -27,6 +28,7 @@ pub struct Engine {
     host: OnceLock<ComponentHost>,
     drivers: Mutex<BTreeMap<String, Arc<Driver>>>,
     explained: Mutex<Vec<Explained>>,
+    holds: Mutex<Holds>,
     opened: Instant,
 }
 
@@ -62,6 +64,7 @@ impl Engine {
             host: OnceLock::new(),
             drivers: Mutex::default(),
             explained: Mutex::default(),
+            holds: Mutex::default(),
             opened: Instant::now(),
         };
         if !engine.config.explain {
@@ -125,7 +128,7 @@ impl Engine {
         }
     }
 
-    fn current_driver_name(&self) -> Result<Option<String>, Error> {
+    pub(crate) fn current_driver_name(&self) -> Result<Option<String>, Error> {
         if let Some(path) = self.driver_file() {
             return Ok(Some(self.driver_from_file(path)?.name().to_owned()));
         }
@@ -210,6 +213,10 @@ impl Engine {
 
     fn lock_drivers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Driver>>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lock_holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_explained(&self) -> MutexGuard<'_, Vec<Explained>> {

@@ -1,6 +1,7 @@
 //! Writing images as archives that nacre and others load.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -26,7 +27,9 @@ pub enum SaveTarget {
 
 /// A layer that is read back from its directory.
 struct SavedLayer<'a> {
-    layer: Layer,
+    diff_id: DiffId,
+    /// Bytes of its tar.
+    size: u64,
     content: Dir,
     framing: Vec<u8>,
     progress: &'a dyn Progress,
@@ -34,18 +37,16 @@ struct SavedLayer<'a> {
 
 impl LayerContent for SavedLayer<'_> {
     fn diff_id(&self) -> DiffId {
-        self.layer.diff_id
+        self.diff_id
     }
 
     fn size(&self) -> u64 {
-        self.layer.raw_size
+        self.size
     }
 
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
-        self.progress.layer(
-            &self.layer.diff_id.to_string(),
-            LayerStatus::Loading { done: 0, total: Some(self.layer.raw_size) },
-        );
+        self.progress
+            .layer(&self.diff_id.to_string(), LayerStatus::Loading { done: 0, total: Some(self.size) });
         let tar = reassemble(&self.framing, &self.content).map_err(io::Error::other)?;
         Ok(Box::new(tar))
     }
@@ -76,8 +77,8 @@ impl Engine {
         }
         let mut layers: BTreeMap<DiffId, SavedLayer<'_>> = BTreeMap::new();
         for layer in wanted.values().flat_map(|(_, layers, _)| layers) {
-            if !layers.contains_key(&layer.diff_id) {
-                layers.insert(layer.diff_id, self.saved_layer(layer, progress)?);
+            if let Entry::Vacant(vacant) = layers.entry(layer.diff_id) {
+                vacant.insert(self.saved_layer(layer, progress)?);
             }
         }
         let saved: Vec<SavedImage<'_>> = wanted
@@ -94,7 +95,7 @@ impl Engine {
             .collect();
         write(&saved, format, target)?;
         for layer in layers.values() {
-            progress.layer(&layer.layer.diff_id.to_string(), LayerStatus::Done);
+            progress.layer(&layer.diff_id.to_string(), LayerStatus::Done);
         }
         Ok(())
     }
@@ -102,7 +103,7 @@ impl Engine {
     fn saved_layer<'a>(&self, layer: &Layer, progress: &'a dyn Progress) -> Result<SavedLayer<'a>, Error> {
         let (content, framing) = self.layer_source(layer)?;
         progress.layer(&layer.diff_id.to_string(), LayerStatus::Waiting);
-        Ok(SavedLayer { layer: layer.clone(), content, framing, progress })
+        Ok(SavedLayer { diff_id: layer.diff_id, size: layer.raw_size, content, framing, progress })
     }
 }
 

@@ -6,6 +6,21 @@ use crate::options;
 /// The most options of a component, and words of a choice.
 const MOST: usize = 64;
 
+/// Names of folders beside the drivers' own, on the storage root and in the run directory
+/// (`wit/component.wit`).
+const RESERVED: [&str; 10] = [
+    "components",
+    "containers",
+    "content",
+    "images",
+    "locks",
+    "nacre",
+    "owners",
+    "scripts",
+    "sockets",
+    "volumes",
+];
+
 /// The first rule that is broken, in words.
 pub(crate) fn validate(description: &Description) -> Result<(), String> {
     let Description { name, version, summary, roles, grants, options } = description;
@@ -14,6 +29,9 @@ pub(crate) fn validate(description: &Description) -> Result<(), String> {
             "the name `{}` is not 1 to 32 of a-z, 0-9 and `-`, starting with a letter",
             shown(name)
         ));
+    }
+    if RESERVED.contains(&name.as_str()) {
+        return Err(format!("the name `{name}` is kept for nacre's own folders"));
     }
     if !is_version(version) {
         return Err(format!("the version `{}` is not a semantic version", shown(version)));

@@ -282,7 +282,19 @@ impl Store {
     /// Remove content that no record names, and what killed processes left of content; returns the blobs.
     /// Waits while content is being published.
     pub fn sweep_content(&self) -> Result<Vec<(Digest, u64)>> {
-        let _nobody_publishes = FileLock::exclusive(self.paths().locks().join(LOCK))?;
+        let nobody_publishes = FileLock::exclusive(self.paths().locks().join(LOCK))?;
+        self.sweep_alone(&nobody_publishes)
+    }
+
+    /// The same unless content is being published right now: then nothing is removed.
+    pub fn try_sweep_content(&self) -> Result<Vec<(Digest, u64)>> {
+        match FileLock::try_exclusive(self.paths().locks().join(LOCK))? {
+            Some(nobody_publishes) => self.sweep_alone(&nobody_publishes),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn sweep_alone(&self, _nobody_publishes: &FileLock) -> Result<Vec<(Digest, u64)>> {
         let garbage = self.unneeded_content()?;
         for (digest, _) in &garbage {
             remove_file(&self.content().path(digest))?;

@@ -44,8 +44,7 @@ pub(crate) fn undo(steps: &[Step], roots: &Roots) -> Result<(), StepFault> {
     })
 }
 
-/// Wait until what the steps made is on the disk: files, and the directories that name them. Only of what
-/// is small: the content of layers is not made by steps.
+/// Wait until what the steps made is on the disk: files, and the directories that name them.
 pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
     let mut made: BTreeSet<(u8, &str)> = BTreeSet::new();
     for step in steps {
@@ -54,6 +53,8 @@ pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
             Step::EnsureDir(s) => (&s.at, false),
             Step::Symlink(s) => (&s.at, false),
             Step::WriteFile(s) => (&s.at, true),
+            // What these bring may be of any size.
+            Step::CopyTree(_) | Step::Rename(_) => return nacre_sys::sync::syncfs(roots.home()),
             _ => continue,
         };
         let parent = at.path.rsplit_once('/').map_or(".", |(parent, _)| parent);
