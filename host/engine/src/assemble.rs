@@ -28,7 +28,7 @@ pub(crate) struct Parts<'e> {
 #[derive(Debug)]
 pub(crate) enum Part<'e> {
     /// It was there, and is held by this process.
-    Exists(Layer),
+    Exists(Box<Layer>),
     /// It was just filled.
     New(Box<Filled<'e>>),
 }

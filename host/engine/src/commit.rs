@@ -100,7 +100,7 @@ impl Engine {
         let mut layers = Vec::with_capacity(diffs.len());
         for (there, diff) in claim.layers.iter().zip(&diffs) {
             layers.push(match (there, new.take_if(|_| there.is_none())) {
-                (Some(layer), _) => Part::Exists(layer.clone()),
+                (Some(layer), _) => Part::Exists(Box::new(layer.clone())),
                 (None, Some(filled)) => Part::New(Box::new(filled)),
                 (None, None) => return Err(Error::NotFound { kind: "layer", name: diff.to_string() }),
             });

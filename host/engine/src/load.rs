@@ -73,7 +73,7 @@ impl<'e> Load<'e> {
             .iter()
             .zip(new)
             .filter_map(|(there, new)| match there {
-                Some(layer) => Some(Part::Exists(layer.clone())),
+                Some(layer) => Some(Part::Exists(Box::new(layer.clone()))),
                 None => new.map(|new| Part::New(Box::new(new))),
             })
             .collect();
@@ -265,7 +265,7 @@ impl<'e> Load<'e> {
         let mut layers = Vec::with_capacity(image.layers.len());
         for (blob, there) in image.layers.iter().zip(&claim.layers) {
             layers.push(match there {
-                Some(layer) => Part::Exists(layer.clone()),
+                Some(layer) => Part::Exists(Box::new(layer.clone())),
                 None => Part::New(Box::new(self.streamed_layer(blob, streamed, &layers)?)),
             });
         }
