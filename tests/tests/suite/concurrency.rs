@@ -111,3 +111,59 @@ fn images_come_and_go_while_others_use_their_layers() {
     assert_eq!(nacre.rows(["layer", "ls"]).len(), 3, "the layers of the image that stayed");
     nacre.assert_sound();
 }
+
+#[test]
+fn a_repair_takes_nothing_from_commands_that_run_beside_it() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let image = &images()[1];
+    let path = dir.path().join("image.tar");
+    std::fs::write(&path, image.docker_archive().tar()).unwrap();
+    nacre.load(&path);
+    let until = Instant::now() + Duration::from_secs(8);
+    thread::scope(|scope| {
+        for worker in 0..3 {
+            let nacre = &nacre;
+            scope.spawn(move || {
+                for round in 0.. {
+                    if Instant::now() > until {
+                        break;
+                    }
+                    let name = format!("r{worker}-{round}");
+                    nacre.ok(["create", "--name", &name, &image.reference, "/x"]);
+                    nacre.ok(["mount", &name]);
+                    nacre.ok(["rm", "-f", &name]);
+                }
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while Instant::now() < until {
+                    nacre.ok(["system", "check", "--repair"]);
+                }
+            });
+        }
+    });
+    nacre.assert_sound();
+}
+
+#[test]
+fn an_image_that_is_named_again_meanwhile_is_not_removed() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let image = &images()[0];
+    let path = dir.path().join("image.tar");
+    std::fs::write(&path, image.docker_archive().tar()).unwrap();
+    for round in 0..15 {
+        nacre.load(&path);
+        let keep = format!("keep:{round}");
+        let tagged = thread::scope(|scope| {
+            let tagged = scope.spawn(|| nacre.run(["tag", &image.reference, &keep]).code == 0);
+            nacre.ok(["rmi", &image.reference]);
+            tagged.join().unwrap()
+        });
+        if tagged {
+            nacre.ok(["inspect", "--type", "image", &keep]);
+            nacre.ok(["rmi", &keep]);
+        }
+    }
+    nacre.assert_sound();
+}
