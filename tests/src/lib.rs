@@ -26,23 +26,11 @@ mod tree;
 pub use loopfs::{FsKind, LoopFs};
 pub use mounts::{mounts_below, unmount_below};
 pub use nacre::Nacre;
+pub use nacre_skip::skip;
 pub use outcome::Outcome;
 pub use tree::Tree;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Says in one line that a test was not run, and why: on standard error, and in the file `$NACRE_SKIPPED`,
-/// since a test that passes is not heard.
-pub fn skip(why: &str) {
-    let thread = std::thread::current();
-    let line = format!("not run: {}: {why}\n", thread.name().unwrap_or("a test"));
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("NACRE_SKIPPED") {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("noting a test that is not run");
-    }
-}
 
 /// Whether a program is on the PATH or where administrators' programs lie.
 pub fn program(name: &str) -> Option<PathBuf> {

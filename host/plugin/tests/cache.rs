@@ -105,7 +105,7 @@ fn a_folder_that_others_can_reach_is_not_used() {
 #[test]
 fn a_folder_of_another_user_is_not_used() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: giving a folder to another user needs root");
+        nacre_skip::skip("giving a folder to another user needs root");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ macro_rules! on_each_runtime {
             $(#[test] fn $name() {
                 match super::Bed::new("runc") {
                     Some(bed) => super::$name(&bed),
-                    None => eprintln!("skipped: there is no runc on this machine"),
+                    None => nacre_skip::skip("there is no runc on this machine"),
                 }
             })*
         }

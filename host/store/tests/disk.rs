@@ -193,7 +193,7 @@ fn mount<'d>(dir: &'d std::path::Path, options: &str) -> Option<Mounted<'d>> {
     if done.is_ok_and(|status| status.success()) {
         return Some(Mounted(dir));
     }
-    println!("skipped: a tmpfs cannot be mounted here (root is needed)");
+    nacre_skip::skip("a tmpfs cannot be mounted here (root is needed)");
     None
 }
 

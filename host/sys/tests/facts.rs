@@ -36,7 +36,7 @@ fn an_overlay_that_the_facts_promise_can_be_mounted() {
     let s = Scratch::new();
     let found = facts::probe(s.path()).unwrap();
     let Some(overlay) = found.overlay else {
-        println!("skipped: this kernel has no overlayfs");
+        nacre_skip::skip("this kernel has no overlayfs");
         return;
     };
     s.make(&["lower", "upper", "work", "merged"]);

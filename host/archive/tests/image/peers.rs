@@ -20,7 +20,7 @@ fn has(programs: &[&str]) -> bool {
             .chain(["/usr/sbin".into()])
             .any(|folder| folder.join(program).is_file());
         if !found {
-            println!("skipped: {program} is not installed");
+            nacre_skip::skip(&format!("{program} is not installed"));
             return false;
         }
     }

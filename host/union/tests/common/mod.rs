@@ -78,7 +78,7 @@ impl Drop for Scratch {
 pub fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        println!("skipped: mounting needs root");
+        nacre_skip::skip("mounting needs root");
     }
     root
 }
