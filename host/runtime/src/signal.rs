@@ -52,6 +52,7 @@ impl FromStr for Signal {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = || Error::BadSignal(text.to_owned());
+        let offset = |digits: &str| digits.parse::<u8>().ok().map(i32::from);
         if let Ok(number) = text.parse::<i32>() {
             return if (1..=RTMAX).contains(&number) { Ok(Self(number)) } else { Err(bad()) };
         }
@@ -59,18 +60,10 @@ impl FromStr for Signal {
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         let number = if let Some(rest) = name.strip_prefix("RTMIN") {
             RTMIN
-                + if rest.is_empty() {
-                    0
-                } else {
-                    rest.strip_prefix('+').and_then(|n| n.parse().ok()).ok_or_else(bad)?
-                }
+                + if rest.is_empty() { 0 } else { rest.strip_prefix('+').and_then(offset).ok_or_else(bad)? }
         } else if let Some(rest) = name.strip_prefix("RTMAX") {
             RTMAX
-                - if rest.is_empty() {
-                    0
-                } else {
-                    rest.strip_prefix('-').and_then(|n| n.parse().ok()).ok_or_else(bad)?
-                }
+                - if rest.is_empty() { 0 } else { rest.strip_prefix('-').and_then(offset).ok_or_else(bad)? }
         } else {
             nix::sys::signal::Signal::from_str(&format!("SIG{name}")).map_err(|_| bad())? as i32
         };
@@ -112,7 +105,8 @@ fn send_unnamed(process: Started, signal: Signal) -> Result<bool> {
 /// Waits until that process has ended, for `timeout` at most. Tells whether it has.
 pub(crate) fn wait_for_end(process: Started, timeout: Option<Duration>) -> Result<bool> {
     let Some(pidfd) = open(process)? else { return Ok(true) };
-    let until = timeout.map(|timeout| Instant::now() + timeout);
+    // An end that the clock cannot tell is none.
+    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left =
@@ -150,5 +144,21 @@ mod tests {
         for text in ["", "0", "65", "-1", "NOPE", "RTMIN+99"] {
             assert_eq!(number(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_absurd_real_time_signal_is_none() {
+        for text in ["RTMIN+2147483647", "RTMAX-2147483647", "RTMIN+-1", "RTMAX--2147483648", "RTMIN+255"] {
+            assert!(text.parse::<Signal>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wait_of_ages_ends_with_the_process() {
+        let mut child = Command::new("sleep").arg("0.1").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let started = Started { pid, start_time: crate::state::process_start_time(pid).unwrap() };
+        assert!(wait_for_end(started, Some(Duration::MAX)).unwrap());
+        child.wait().unwrap();
     }
 }
