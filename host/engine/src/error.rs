@@ -176,6 +176,12 @@ impl Error {
             Self::Archive(source) => full_or(source, Class::BadArchive),
             Self::Tar(source) => full_or(source, Class::BadArchive),
             Self::Union(source) => full_or(source, Class::Other),
+            Self::Runtime(nacre_runtime::Error::BadSignal(_) | nacre_runtime::Error::BadSpec(_)) => {
+                Class::Usage
+            }
+            Self::Runtime(
+                nacre_runtime::Error::NotRunning { .. } | nacre_runtime::Error::AlreadyRunning { .. },
+            ) => Class::Conflict,
             Self::Runtime(_) => Class::Runtime,
             Self::Io { source, .. } => class_of_io(source),
             Self::Store(store) => match store {
