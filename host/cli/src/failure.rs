@@ -9,6 +9,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use nacre_engine::Class;
 
 use crate::exit;
+use crate::out::escape;
 
 /// A failed command: an error with its causes, a line of help, and the exit code.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Failure {
         if self.closed_pipe { Self::silent(exit::OK) } else { self }
     }
 
-    /// The same in `run` and `exec`, where 125 sets nacre's own failures apart from the process's exit codes.
+    /// The same in `run`, `exec` and `start --attach`, where 125 sets nacre's own failures apart from the process's exit codes.
     pub fn in_run(self) -> Self {
         match (self.quiet, self.code) {
             (true, _) | (_, exit::CANNOT_INVOKE | exit::COMMAND_NOT_FOUND) => self,
@@ -117,13 +118,13 @@ impl Failure {
     }
 
     fn plain(&self) -> String {
-        let mut text = format!("nacre: {}\n", self.message);
+        let mut text = format!("nacre: {self}\n");
         let mut cause = self.source();
         while let Some(error) = cause {
             text.push_str(&format!("  caused by: {error}\n"));
             cause = error.source();
         }
-        if let Some(help) = &self.help {
+        if let Some(help) = self.help() {
             text.push_str(&format!("  help: {help}\n"));
         }
         text
@@ -132,7 +133,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&escape::lines(&self.message))
     }
 }
 
@@ -144,7 +145,7 @@ impl StdError for Failure {
 
 impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(escape::lines(help)) as Box<dyn fmt::Display>)
     }
 }
 
@@ -199,7 +200,7 @@ impl Chain {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&escape::lines(&self.message))
     }
 }
 
@@ -225,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn no_failure_sends_control_characters_to_the_terminal() {
+        let failure = Failure::new(exit::FAILED, "no file \u{1b}]0;x\u{7}")
+            .caused_by(io::Error::other("\rgone"))
+            .with_help("look at \u{9b}2J");
+        for text in [failure.render(false, false), failure.render(true, false)] {
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert!(text.contains("\\u001b]0;x\\u0007") && text.contains("\\u000dgone"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_cause_that_the_message_has_said_already_is_not_said_again() {
         let failure = Failure::new(exit::FAILED, "cannot read a: gone").caused_by(io::Error::other("gone"));
         assert_eq!(failure.render(false, false), "nacre: cannot read a: gone\n");
@@ -244,6 +256,14 @@ mod tests {
         assert_eq!(failure.code(), exit::NOT_FOUND);
         let text = failure.render(false, false);
         assert!(text.starts_with("nacre: no such image: debian\n  help: `nacre images`"), "{text}");
+    }
+
+    #[test]
+    fn only_run_exec_and_start_attached_end_with_125() {
+        let failed = || Failure::from(nacre_engine::Error::Runtime(nacre_runtime::Error::BadSignal("X".into())));
+        assert_ne!(failed().code(), exit::RUN_FAILED);
+        assert_eq!(failed().in_run().code(), exit::RUN_FAILED);
+        assert_eq!(exit::of_class(Class::Runtime), exit::FAILED);
     }
 
     #[test]

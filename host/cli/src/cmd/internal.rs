@@ -12,6 +12,11 @@ pub fn helper_main() {
 /// The end of a detached container. What is said here goes to the log of its monitor.
 fn ended(info: &ExitInfo) {
     if let Err(error) = Engine::container_ended(info) {
-        eprintln!("the end of container {} could not be noted: {error}", info.id);
+        let error = error.to_string();
+        eprintln!(
+            "the end of container {} could not be noted: {}",
+            info.id,
+            crate::out::escape::lines(&error)
+        );
     }
 }

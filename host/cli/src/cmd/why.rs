@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::out::template::Template;
-use crate::out::{self, table, units};
+use crate::out::{self, escape, table, units};
 
 /// Show which layer a path comes from, layer by layer
 ///
@@ -65,13 +65,14 @@ fn fields(answer: &Answer) -> Value {
 fn people(answer: &Answer) -> String {
     let heads = ["", "LAYER", "FOUND", "DETAIL"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(heads).chain(answer.probes.iter().map(row)).collect();
-    let mut text = format!("{}\n\n", answer.path);
+    let mut text = format!("{}\n\n", escape::one_line(&answer.path));
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row[1..].to_vec()).collect();
     for (row, line) in rows.iter().zip(table::align(&cells).lines()) {
         text.push_str(format!("{:>3}  {line}", row[0]).trim_end());
         text.push('\n');
     }
-    text.push_str(&format!("\nAnswer:       {}\nFirst write:  {}\n", answer.answer, answer.first_write));
+    let (found, write) = (escape::one_line(&answer.answer), escape::one_line(&answer.first_write));
+    text.push_str(&format!("\nAnswer:       {found}\nFirst write:  {write}\n"));
     text
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nacre_engine::Explained;
 
-use super::table;
+use super::{escape, table};
 use crate::args::{Explain, ExplainForm};
 use crate::failure::Failure;
 
@@ -51,7 +51,8 @@ fn people(plan: &Explained) -> String {
         ]
     });
     let rows: Vec<Vec<String>> = std::iter::once(heads).chain(steps).collect();
-    format!("{head}\nin {}\n{}", folder.display(), narrow(&rows))
+    let folder = folder.display().to_string();
+    format!("{}\nin {}\n{}", escape::one_line(&head), escape::one_line(&folder), narrow(&rows))
 }
 
 /// The deepest folder above all paths of a plan.

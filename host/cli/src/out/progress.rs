@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use nacre_engine::{LayerStatus, NoProgress, Progress};
 
-use super::units;
+use super::{escape, units};
 
 /// What is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl<W: Write + Send> Progress for Lines<W> {
 
     fn warning(&self, message: &str) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(inner.out, "warning: {message}");
+        let _ = writeln!(inner.out, "warning: {}", escape::one_line(message));
     }
 }
 
@@ -142,7 +142,7 @@ impl Progress for Bars {
     }
 
     fn warning(&self, message: &str) {
-        let _ = self.all.println(format!("warning: {message}"));
+        let _ = self.all.println(format!("warning: {}", escape::one_line(message)));
     }
 }
 
@@ -161,7 +161,13 @@ fn word(doing: Doing, status: LayerStatus) -> &'static str {
 /// Twelve digits of a digest, or the archive's name for the layer.
 fn name(layer: &str) -> String {
     let file = layer.trim_end_matches("/layer.tar");
-    units::short_id(file.rsplit('/').next().unwrap_or(file)).to_owned()
+    let file = file.rsplit('/').next().unwrap_or(file);
+    let digits = file.rsplit_once(':').map_or(file, |(_, digits)| digits);
+    match file {
+        "-" => "Standard input".to_owned(),
+        _ if digits.bytes().all(|b| b.is_ascii_hexdigit()) => units::short_id(file).to_owned(),
+        _ => escape::one_line(file).into_owned(),
+    }
 }
 
 fn words_only() -> ProgressStyle {
@@ -201,13 +207,17 @@ mod tests {
             lines.layer(layer, LayerStatus::Loading { done, total: Some(2_000_000) });
         }
         lines.layer("blobs/sha256/fedcba9876543210", LayerStatus::Exists);
-        lines.warning("a socket was left out");
+        lines.warning("a socket was left out: \u{1b}[2J");
+        lines.layer("-", LayerStatus::Loading { done: 0, total: None });
+        lines.layer("/srv/base-of-all.tar\r", LayerStatus::Done);
         lines.layer(layer, LayerStatus::Done);
         assert_eq!(
             String::from_utf8(lines.into_inner()).unwrap(),
             "0123456789ab: Loading layer\n\
              fedcba987654: Already exists\n\
-             warning: a socket was left out\n\
+             warning: a socket was left out: \\u001b[2J\n\
+             Standard input: Loading layer\n\
+             base-of-all.tar\\u000d: Loaded\n\
              0123456789ab: Loaded (2MB)\n"
         );
     }
