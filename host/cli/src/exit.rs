@@ -23,11 +23,11 @@ pub const PERMISSION: u8 = 7;
 pub const NO_SPACE: u8 = 8;
 /// The store is damaged, or `system check` found something.
 pub const DAMAGED: u8 = 9;
-/// A container's process could not be started; in `run` and `exec`, whatever nacre itself failed at.
+/// In `run`, `exec` and `start --attach`: whatever nacre itself failed at.
 pub const RUN_FAILED: u8 = 125;
-/// The command of `run` or `exec` cannot be invoked.
+/// The command of `run`, `exec` or `start` cannot be invoked.
 pub const CANNOT_INVOKE: u8 = 126;
-/// The command of `run` or `exec` was not found.
+/// The command of `run`, `exec` or `start` was not found.
 pub const COMMAND_NOT_FOUND: u8 = 127;
 /// It was interrupted.
 pub const INTERRUPTED: u8 = 130;
@@ -46,17 +46,20 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (DAMAGED, "The store is damaged, or `nacre system check` found something."),
     (
         RUN_FAILED,
-        "A container's process could not be started; in `run` and `exec`, whatever nacre itself failed at.",
+        "In `run`, `exec` and `start --attach`: nacre itself failed, and no process ended with a code.",
     ),
-    (CANNOT_INVOKE, "The command of `run` or `exec` cannot be invoked."),
-    (COMMAND_NOT_FOUND, "The command of `run` or `exec` was not found."),
+    (CANNOT_INVOKE, "The command of `run`, `exec` or `start` cannot be invoked."),
+    (COMMAND_NOT_FOUND, "The command of `run`, `exec` or `start` was not found."),
     (INTERRUPTED, "It was interrupted (Ctrl-C)."),
 ];
 
-/// The code of an engine's error. A process that could not be started has 126 or 127 where that says more.
+/// The code of an engine's error. A program that is missing or cannot be executed has 127 or 126.
 pub fn of(error: &nacre_engine::Error) -> u8 {
     match error {
-        nacre_engine::Error::Runtime(error) => u8::try_from(error.exit_code()).unwrap_or(RUN_FAILED),
+        nacre_engine::Error::Runtime(runtime) => match u8::try_from(runtime.exit_code()) {
+            Ok(code @ (CANNOT_INVOKE | COMMAND_NOT_FOUND)) => code,
+            _ => of_class(error.class()),
+        },
         error => of_class(error.class()),
     }
 }
@@ -73,7 +76,8 @@ pub fn of_class(class: Class) -> u8 {
         Class::Permission => PERMISSION,
         Class::NoSpace => NO_SPACE,
         Class::Damaged => DAMAGED,
-        Class::Runtime => RUN_FAILED,
+        // 125 belongs to commands that end with the code of a process: `Failure::in_run`.
+        Class::Runtime => FAILED,
         Class::Interrupted => INTERRUPTED,
     }
 }
