@@ -106,6 +106,7 @@ pub enum Command {
     Exec(container::exec::Exec),
     Ps(container::ls::Ls),
     Logs(container::logs::Logs),
+    Rename(container::lifecycle::Rename),
     Rm(container::lifecycle::Rm),
     Mount(container::mount::Mount),
     Umount(container::mount::Umount),
@@ -150,6 +151,7 @@ impl Command {
             Self::Exec(c) => c.run(cx),
             Self::Ps(c) => c.run(cx),
             Self::Logs(c) => c.run(cx),
+            Self::Rename(c) => c.run(cx),
             Self::Rm(c) => c.run(cx),
             Self::Mount(c) => c.run(cx),
             Self::Umount(c) => c.run(cx),
@@ -185,8 +187,8 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     (
         "Containers",
         &[
-            "run", "create", "start", "stop", "kill", "exec", "ps", "logs", "rm", "mount", "umount", "diff",
-            "commit", "cp", "export",
+            "run", "create", "start", "stop", "kill", "exec", "ps", "logs", "rename", "rm", "mount",
+            "umount", "diff", "commit", "cp", "export",
         ],
     ),
     ("Images", &["load", "save", "import", "images", "tag", "history", "rmi"]),

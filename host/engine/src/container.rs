@@ -275,6 +275,12 @@ impl Engine {
         }))
     }
 
+    /// Give a container another name, whatever its state.
+    pub fn rename_container(&self, container: &str, name: &str) -> Result<(), Error> {
+        let container = self.find_container(container)?;
+        Ok(self.store.durable(|tx| tx.rename_container(&container.id, name))?)
+    }
+
     /// A container by name, ID or ID prefix.
     pub(crate) fn find_container(&self, name: &str) -> Result<Container, Error> {
         Ok(self.store.read(|view| view.find_container(name))?)

@@ -5,8 +5,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use nacre_engine::{DfRow, Finding};
 
-use super::container::lifecycle::removed_text;
-use super::{confirm, container, image, info, layer};
+use super::{container, image, info, layer, prune};
 use crate::args::{Explain, Format};
 use crate::context::Context;
 use crate::exit::{self, Exit};
@@ -176,22 +175,13 @@ struct Prune {
 
 impl Prune {
     fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let engine = cx.engine_for(self.explain)?;
-        if self.explain.form.is_some() {
-            engine.prune_containers()?;
-            let mut plans = engine.explained();
-            engine.prune_images(self.all)?;
-            plans.extend(engine.explained());
-            out::explain::print(self.explain, &plans)?;
-            return Ok(Exit::OK);
-        }
         let images = if self.all { "all images that no container uses" } else { "all images without a name" };
-        if confirm(self.force, &format!("all containers that do not run, and {images}"))? {
+        let what = format!("all containers that do not run, and {images}");
+        prune(cx, self.force, self.explain, &what, "Deleted:", |engine| {
             let containers = engine.prune_containers()?;
             let images = engine.prune_images(self.all)?;
-            let lines: Vec<String> = [containers.deleted, images.untagged, images.deleted].concat();
-            out::line(removed_text("Deleted:", &lines, containers.bytes + images.bytes))?;
-        }
-        Ok(Exit::OK)
+            let lines = [containers.deleted, images.untagged, images.deleted].concat();
+            Ok((lines, containers.bytes + images.bytes))
+        })
     }
 }

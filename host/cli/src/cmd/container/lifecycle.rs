@@ -1,14 +1,14 @@
-//! `start`, `stop`, `kill`, `rm`, `container prune`.
+//! `start`, `stop`, `kill`, `rename`, `rm`, `container prune`.
 
 use clap::Args;
 
 use super::run::need_terminal;
 use crate::args::Explain;
-use crate::cmd::{confirm, each, exit_of};
+use crate::cmd::{each, each_explained, exit_of, prune};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::out::{self, units};
+use crate::out;
 
 /// Start containers that were created or have exited
 #[derive(Debug, Args)]
@@ -34,15 +34,10 @@ impl Start {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        if self.explain.form.is_some() {
-            let planned = each(cx, &self.containers, |container| Ok(engine.start_detached(container)?));
-            out::explain::print(self.explain, &engine.explained())?;
-            return planned;
-        }
-        if !(self.attach || self.interactive) {
-            return each(cx, &self.containers, |container| {
+        if self.explain.form.is_some() || !(self.attach || self.interactive) {
+            return each_explained(cx, &engine, self.explain, &self.containers, |container| {
                 engine.start_detached(container)?;
-                out::line(container)
+                Ok(vec![container.to_owned()])
             });
         }
         let [container] = self.containers.as_slice() else {
@@ -50,7 +45,8 @@ impl Start {
                 .with_help("start them without -a and -i, and see their output with `nacre logs`"));
         };
         need_terminal(false, self.interactive)?;
-        Ok(exit_of(engine.start_foreground(container)?))
+        let ended = engine.start_foreground(container).map_err(|e| Failure::from(e).in_run())?;
+        Ok(exit_of(ended))
     }
 }
 
@@ -75,14 +71,10 @@ impl Stop {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        let stopped = each(cx, &self.containers, |container| {
+        each_explained(cx, &engine, self.explain, &self.containers, |container| {
             engine.stop(container, self.time)?;
-            if self.explain.form.is_some() { Ok(()) } else { out::line(container) }
-        });
-        if self.explain.form.is_some() {
-            out::explain::print(self.explain, &engine.explained())?;
-        }
-        stopped
+            Ok(vec![container.to_owned()])
+        })
     }
 }
 
@@ -111,6 +103,26 @@ impl Kill {
     }
 }
 
+/// Give a container another name
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  nacre rename web web-old
+  nacre rename 3f2a91bc7d10 job")]
+pub struct Rename {
+    /// The container, by name, ID or the beginning of an ID
+    container: String,
+    /// Its new name
+    name: String,
+}
+
+impl Rename {
+    /// Runs it.
+    pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        cx.engine()?.rename_container(&self.container, &self.name)?;
+        Ok(Exit::OK)
+    }
+}
+
 /// Remove containers and their writable layers
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -132,19 +144,10 @@ impl Rm {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        let mut plans = Vec::new();
-        let result = each(cx, &self.containers, |container| {
+        each_explained(cx, &engine, self.explain, &self.containers, |container| {
             engine.remove_container(container, self.force)?;
-            if self.explain.form.is_some() {
-                plans.extend(engine.explained());
-                return Ok(());
-            }
-            out::line(container)
-        });
-        if self.explain.form.is_some() {
-            out::explain::print(self.explain, &plans)?;
-        }
-        result
+            Ok(vec![container.to_owned()])
+        })
     }
 }
 
@@ -165,25 +168,10 @@ pub struct Prune {
 impl Prune {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let engine = cx.engine_for(self.explain)?;
-        if self.explain.form.is_some() {
-            engine.prune_containers()?;
-            out::explain::print(self.explain, &engine.explained())?;
-            return Ok(Exit::OK);
-        }
-        if confirm(self.force, "all containers that are not running")? {
+        let what = "all containers that are not running";
+        prune(cx, self.force, self.explain, what, "Deleted Containers:", |engine| {
             let removed = engine.prune_containers()?;
-            out::line(removed_text("Deleted Containers:", &removed.deleted, removed.bytes))?;
-        }
-        Ok(Exit::OK)
-    }
-}
-
-/// What a prune says at its end, as Docker says it.
-pub(crate) fn removed_text(head: &str, lines: &[String], bytes: u64) -> String {
-    let total = format!("Total reclaimed space: {}", units::size(bytes));
-    match lines.is_empty() {
-        true => total,
-        false => format!("{head}\n{}\n\n{total}", lines.join("\n")),
+            Ok((removed.deleted, removed.bytes))
+        })
     }
 }

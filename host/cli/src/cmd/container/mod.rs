@@ -37,6 +37,7 @@ enum ContainerCommand {
     Kill(lifecycle::Kill),
     Exec(exec::Exec),
     Logs(logs::Logs),
+    Rename(lifecycle::Rename),
     #[command(visible_alias = "remove")]
     Rm(lifecycle::Rm),
     Inspect(ls::InspectContainer),
@@ -61,6 +62,7 @@ impl Container {
             ContainerCommand::Kill(c) => c.run(cx),
             ContainerCommand::Exec(c) => c.run(cx),
             ContainerCommand::Logs(c) => c.run(cx),
+            ContainerCommand::Rename(c) => c.run(cx),
             ContainerCommand::Rm(c) => c.run(cx),
             ContainerCommand::Inspect(c) => c.run(cx),
             ContainerCommand::Mount(c) => c.run(cx),

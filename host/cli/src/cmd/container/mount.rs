@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::args::Explain;
-use crate::cmd::each;
+use crate::cmd::each_explained;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -52,18 +52,9 @@ impl Umount {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        let mut plans = Vec::new();
-        let result = each(cx, &self.containers, |container| {
+        each_explained(cx, &engine, self.explain, &self.containers, |container| {
             engine.unmount(container)?;
-            if self.explain.form.is_some() {
-                plans.extend(engine.explained());
-                return Ok(());
-            }
-            out::line(container)
-        });
-        if self.explain.form.is_some() {
-            out::explain::print(self.explain, &plans)?;
-        }
-        result
+            Ok(vec![container.to_owned()])
+        })
     }
 }

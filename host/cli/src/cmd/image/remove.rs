@@ -4,12 +4,10 @@ use clap::Args;
 use nacre_engine::Removed;
 
 use crate::args::Explain;
-use crate::cmd::container::lifecycle::removed_text;
-use crate::cmd::{confirm, each};
+use crate::cmd::{each_explained, prune};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::out;
 
 /// Remove images, or one of their names
 #[derive(Debug, Args)]
@@ -35,19 +33,9 @@ impl Rm {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        let mut plans = Vec::new();
-        let result = each(cx, &self.images, |image| {
-            let removed = engine.remove_image(image, self.force, self.no_prune)?;
-            if self.explain.form.is_some() {
-                plans.extend(engine.explained());
-                return Ok(());
-            }
-            lines("Untagged", "Deleted", &removed).into_iter().try_for_each(out::line)
-        });
-        if self.explain.form.is_some() {
-            out::explain::print(self.explain, &plans)?;
-        }
-        result
+        each_explained(cx, &engine, self.explain, &self.images, |image| {
+            Ok(lines("Untagged", "Deleted", &engine.remove_image(image, self.force, self.no_prune)?))
+        })
     }
 }
 
@@ -76,18 +64,10 @@ pub struct Prune {
 impl Prune {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let engine = cx.engine_for(self.explain)?;
-        if self.explain.form.is_some() {
-            engine.prune_images(self.all)?;
-            out::explain::print(self.explain, &engine.explained())?;
-            return Ok(Exit::OK);
-        }
         let what = if self.all { "all images that no container uses" } else { "all images without a name" };
-        if confirm(self.force, what)? {
+        prune(cx, self.force, self.explain, what, "Deleted Images:", |engine| {
             let removed = engine.prune_images(self.all)?;
-            let lines = lines("untagged", "deleted", &removed);
-            out::line(removed_text("Deleted Images:", &lines, removed.bytes))?;
-        }
-        Ok(Exit::OK)
+            Ok((lines("untagged", "deleted", &removed), removed.bytes))
+        })
     }
 }
