@@ -64,7 +64,7 @@ impl Scene {
     ) {
         let engine = self.engine(how);
         let before = self.bed.picture();
-        let error = act(&engine).expect_err(how);
+        let error = act(&engine).unwrap_err();
         let message = error.to_string();
         assert_eq!(error.class(), Class::Component, "{how}: {message}");
         assert!(message.contains("hostile") && message.contains(words), "{how}: {message}");
