@@ -188,15 +188,33 @@ impl Engine {
     /// Remove a container and its writable layer; with `force` also a running or mounted one.
     pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
         let container = self.find_container(container)?;
-        if force {
-            if !self.config.explain {
-                self.end_process(&container)?;
+        if self.config.explain {
+            if force {
+                self.drop_all_holders(&container)?;
+            } else {
+                self.rehearse(|tx| tx.remove_container(&container.id))?;
             }
-            self.drop_all_holders(&container)?;
-        } else if self.config.explain {
-            self.rehearse(|tx| tx.remove_container(&container.id))?;
+            return self.remove_found(&container);
         }
-        self.remove_found(&container)
+        if force {
+            self.end_process(&container)?;
+        }
+        let _lock = self.store.lock_container(&container.id)?;
+        let recorded = || self.store.read(|view| view.container(&container.id));
+        if let Some(container) = recorded()? {
+            self.settle(&container)?;
+        }
+        match recorded()? {
+            Some(container) => {
+                if force {
+                    self.drop_all_holders(&container)?;
+                }
+                self.remove_found(&container)
+            }
+            // Its end removed it.
+            None if force => Ok(()),
+            None => Err(Error::NotFound { kind: "container", name: container.name }),
+        }
     }
 
     /// Remove all containers that do not run.
@@ -204,6 +222,14 @@ impl Engine {
         let mut removed = Removed::default();
         for container in self.store.read(|view| view.containers(true))? {
             if container.state == ContainerState::Running || container.mounted {
+                continue;
+            }
+            // Whoever starts it has its lock.
+            let Some(_lock) = self.store.try_lock_container(&container.id)? else { continue };
+            let Some(container) = self.store.read(|view| view.container(&container.id))? else { continue };
+            if container.mounted
+                || matches!(self.process_state(&container)?, nacre_runtime::State::Running(_))
+            {
                 continue;
             }
             let bytes = self.writable_size(&container)?;
@@ -308,9 +334,15 @@ impl Engine {
         Ok(root.tree_bytes(&place.path)?.bytes)
     }
 
+    /// The caller has the container's lock.
     pub(crate) fn remove_found(&self, container: &Container) -> Result<(), Error> {
         // What is known of its process may be older than the process.
         let container = &self.find_container(container.id.as_str())?;
+        if !self.config.explain
+            && let nacre_runtime::State::Running(_) = self.process_state(container)?
+        {
+            return Err(nacre_store::Error::Running { container: container.id.clone() }.into());
+        }
         let driver = self.driver(&container.driver)?;
         let lock = self.store.lock_mount(&container.dir)?;
         let plan = driver.remove(container.dir.as_str())?;

@@ -145,15 +145,17 @@ impl Engine {
         for (dir, holder) in self.store.read(|view| view.mount_holders())? {
             let container = self.store.read(|view| view.container_of_layer(&dir))?;
             let Some(container) = container else { continue };
-            let lost = if let Some(rest) = holder.strip_prefix(OPERATION) {
-                self.store.is_dead(rest.split(':').next().unwrap_or_default())?
+            let released = if let Some(rest) = holder.strip_prefix(OPERATION)
+                && self.store.is_dead(rest.split(':').next().unwrap_or_default())?
+            {
+                self.release_mount(&container, &holder)
             } else if holder.starts_with(RUN) && container.state != ContainerState::Running {
-                // Whoever starts a container has its lock.
-                self.store.try_lock_container(&container.id)?.is_some()
+                // Whoever started it died, with or without a process.
+                self.recover_container(&container)
             } else {
-                false
+                Ok(())
             };
-            if lost && let Err(error) = self.release_mount(&container, &holder) {
+            if let Err(error) = released {
                 tracing::warn!(
                     container = container.name, %error,
                     "what an interrupted command mounted is still mounted; the next command tries again"

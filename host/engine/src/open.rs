@@ -68,7 +68,7 @@ impl Engine {
             opened: Instant::now(),
         };
         if !engine.config.explain {
-            engine.store.note_boot(&nacre_sys::proc::boot_id()?)?;
+            engine.note_boot()?;
             engine.recover()?;
             engine.recover_containers()?;
             engine.recover_mounts()?;

@@ -5,22 +5,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nacre_runtime::{
-    ContainerSpec, DetachedOptions, ExitInfo, ExitStatus, Network, ProcessSpec, Runtime, Signal, Started,
+    Container as Handle, ContainerSpec, DetachedOptions, ExitInfo, ExitStatus, Network, ProcessSpec, Runtime,
+    Signal, Started,
 };
 use nacre_store::locks::Lock;
-use nacre_store::{Container, ContainerState};
+use nacre_store::{Container, ContainerId, ContainerState};
 use nacre_sys::proc::Identity;
 
 use crate::container::ContainerConfig;
 use crate::mount::run_holder;
 use crate::types::Config;
-use crate::{Engine, Error};
+use crate::{Engine, Error, crash};
 
 /// How long a process may take to end by itself when it is asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The exit code of a process whose end nobody saw: as if it had been killed.
 const LOST: i32 = 137;
+
+/// What is recorded of a container that ends and goes.
+const TO_BE_REMOVED: &str = "to be removed at its end";
 
 /// A further process in a running container.
 #[derive(Debug, Clone, Default)]
@@ -46,22 +50,37 @@ impl Engine {
         if self.config.explain {
             return self.explain_mount(&container).map(|()| 0);
         }
-        let config = ContainerConfig::of(&container)?;
-        let runtime = self.runtime()?;
-        let handle = runtime.container(container.id.as_str())?;
-        let rootfs = self.hold_mount(&container, &run_holder(&container))?;
-        let spec = spec(&config, rootfs);
+        let (handle, spec) = self.prepare_start(&container)?;
+        let (mut lock, mut recorded) = (Some(lock), None);
         let outcome = handle.run_foreground(&spec, |started| {
-            self.note_started(&container, started);
-            drop(lock);
+            crash::in_start("launched");
+            let noted = self.note_started(&container, started);
+            if noted.is_ok() {
+                crash::in_start("recorded");
+                lock = None;
+            } else if let Err(error) = handle.kill(Signal::KILL) {
+                tracing::warn!(container = container.name, %error, "it cannot be killed");
+            }
+            recorded = Some(noted);
         });
-        let code = match &outcome {
-            Ok(status) => status.code,
-            Err(error) => error.exit_code(),
+        // While the process ran, others could stop or remove the container.
+        let _lock = match lock {
+            Some(lock) => lock,
+            None => self.store.lock_container(&container.id)?,
         };
-        let why = outcome.as_ref().err().map(ToString::to_string);
-        self.note_exit(&container, code, why.as_deref())?;
-        Ok(outcome?.code)
+        match (outcome, recorded) {
+            (_, Some(Err(error))) => Err(self.start_failed(&container, error)),
+            (Err(error), None) => Err(self.start_failed(&container, error.into())),
+            (Err(error), Some(Ok(_))) => {
+                self.settle_now(&container)?;
+                Err(error.into())
+            }
+            (Ok(status), process) => {
+                let process = process.transpose()?;
+                self.note_exit(&container, process.as_ref(), status.code, None)?;
+                Ok(status.code)
+            }
+        }
     }
 
     /// Start a container in the background. Its output goes to [`Engine::log_file`].
@@ -70,22 +89,32 @@ impl Engine {
         if self.config.explain {
             return self.explain_mount(&container);
         }
-        let config = ContainerConfig::of(&container)?;
-        let runtime = self.runtime()?;
-        let handle = runtime.container(container.id.as_str())?;
-        let rootfs = self.hold_mount(&container, &run_holder(&container))?;
+        let folder = self.container_dir(&container);
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io("make directory", &folder, e))?;
         let options =
-            DetachedOptions { log: self.log_path(&container)?, context: self.root().display().to_string() };
-        match handle.start_detached(&spec(&config, rootfs), &options) {
-            Ok(started) => {
-                self.note_started(&container, started);
-                Ok(())
-            }
-            Err(error) => {
-                self.note_exit(&container, error.exit_code(), Some(&error.to_string()))?;
-                Err(error.into())
-            }
+            DetachedOptions { log: self.log_path(&container), context: self.root().display().to_string() };
+        let (handle, spec) = self.prepare_start(&container)?;
+        let started = match handle.start_detached(&spec, &options) {
+            Ok(started) => started,
+            Err(error) => return Err(self.start_failed(&container, error.into())),
+        };
+        crash::in_start("launched");
+        if let Err(error) = self.note_started(&container, started) {
+            handle.delete(true)?;
+            return Err(self.start_failed(&container, error));
         }
+        crash::in_start("recorded");
+        Ok(())
+    }
+
+    /// Have a container's tree mounted for a new process, and nothing left of an earlier one.
+    fn prepare_start(&self, container: &Container) -> Result<(Handle, ContainerSpec), Error> {
+        let config = ContainerConfig::of(container)?;
+        let handle = self.handle(container)?;
+        handle.delete(false)?;
+        let rootfs = self.hold_mount(container, &run_holder(container))?;
+        crash::in_start("mounted");
+        Ok((handle, spec(&config, rootfs)))
     }
 
     /// Run one more process in a running container, and wait for its end: its exit code.
@@ -100,28 +129,29 @@ impl Engine {
             terminal: options.tty,
             interactive: options.interactive,
         };
-        Ok(self.runtime()?.container(container.id.as_str())?.exec(&process)?.code)
+        Ok(self.handle(&container)?.exec(&process)?.code)
     }
 
-    /// Ask a container's process to end, and kill it after `timeout` seconds (10). One that ended is no
-    /// error.
+    /// Ask a container's process to end, and kill it after `timeout` seconds (10). Without a process it is no
+    /// error, and does nothing.
     pub fn stop(&self, container: &str, timeout: Option<u64>) -> Result<(), Error> {
         let container = self.find_container(container)?;
         if self.config.explain {
             // Its end lets its tree go.
             return self.release_mount(&container, &run_holder(&container));
         }
-        let config = ContainerConfig::of(&container)?;
-        let signal: Signal = config.stop_signal.as_deref().unwrap_or("TERM").parse()?;
-        let handle = self.runtime()?.container(container.id.as_str())?;
-        handle.stop(signal, timeout.map_or(STOP_TIMEOUT, Duration::from_secs))?;
-        self.settle(&container)
+        if let nacre_runtime::State::Running(_) = self.process_state(&container)? {
+            let signal = stop_signal(&container)?;
+            self.handle(&container)?.stop(signal, timeout.map_or(STOP_TIMEOUT, Duration::from_secs))?;
+        }
+        let _lock = self.store.lock_container(&container.id)?;
+        self.settle_now(&container)
     }
 
     /// Send a signal, by name or number, to a container's process.
     pub fn kill(&self, container: &str, signal: &str) -> Result<(), Error> {
         let container = self.running(container)?;
-        self.runtime()?.container(container.id.as_str())?.kill(signal.parse()?)?;
+        self.handle(&container)?.kill(signal.parse()?)?;
         Ok(())
     }
 
@@ -132,25 +162,52 @@ impl Engine {
     }
 
     /// Where the output of a container that was started in the background is kept, in the form of Docker's
-    /// json-file driver.
+    /// json-file driver. It is not there before the first such start.
     pub fn log_file(&self, container: &str) -> Result<PathBuf, Error> {
-        let container = self.find_container(container)?;
-        self.log_path(&container)
+        Ok(self.log_path(&self.find_container(container)?))
     }
 
     /// What a monitor does when its container has ended. To be handed to `nacre_runtime::helper_main`.
     pub fn container_ended(info: &ExitInfo) -> Result<(), Error> {
-        let engine = Self::open(Config { root: Some(PathBuf::from(&info.context)), ..Config::default() })?;
-        let container = engine.find_container(&info.id)?;
+        let root = PathBuf::from(&info.context);
+        if !root.exists() {
+            return Ok(());
+        }
+        let engine = Self::open(Config { root: Some(root), ..Config::default() })?;
+        let id: ContainerId = info.id.parse()?;
         // Whoever started it has the lock until the start is recorded.
-        let _lock = engine.store.lock_container(&container.id)?;
-        engine.note_exit(&container, info.status.code, None)
+        let _lock = engine.store.lock_container(&id)?;
+        let Some(container) = engine.store.read(|view| view.container(&id))? else { return Ok(()) };
+        let process = identity(info.started)?;
+        if container.process.as_ref() == Some(&process) {
+            engine.note_exit(&container, Some(&process), info.status.code, None)
+        } else {
+            // Its start was never recorded, or its end was and the container runs again.
+            engine.settle(&container)
+        }
+    }
+
+    /// Say which boot this is. What ran before it has ended, and is removed where it was to be at its end.
+    pub(crate) fn note_boot(&self) -> Result<(), Error> {
+        self.store.note_boot(&nacre_sys::proc::boot_id()?, |tx| {
+            for container in tx.containers(true)? {
+                let config: ContainerConfig = serde_json::from_str(&container.config)?;
+                if config.auto_remove && container.state == ContainerState::Exited {
+                    tx.container_dead(&container.id, TO_BE_REMOVED)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     /// Note the end of processes that nobody waited for: their monitors were killed. Remove containers that
     /// were to be removed at their end.
     pub(crate) fn recover_containers(&self) -> Result<(), Error> {
         for container in self.store.read(|view| view.unsettled_containers())? {
+            if container.process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true)) {
+                continue;
+            }
             if let Err(error) = self.recover_container(&container) {
                 tracing::warn!(
                     container = container.name, %error,
@@ -161,30 +218,27 @@ impl Engine {
         Ok(())
     }
 
-    fn recover_container(&self, container: &Container) -> Result<(), Error> {
-        if container.state == ContainerState::Dead {
-            self.drop_all_holders(container)?;
-            self.remove_found(container)
-        } else if !container.process.as_ref().is_some_and(|p| p.is_alive().unwrap_or(true)) {
-            self.settle(container)
-        } else {
-            Ok(())
+    /// Have the record of a container say what is, unless somebody is at work on it.
+    pub(crate) fn recover_container(&self, container: &Container) -> Result<(), Error> {
+        match self.store.try_lock_container(&container.id)? {
+            Some(_lock) => self.settle_now(container),
+            None => Ok(()),
         }
     }
 
-    /// End a container's process, whatever it takes.
+    /// End a container's process, whatever it takes, and wait until its monitor has done its work, for which
+    /// that needs the container's lock.
     pub(crate) fn end_process(&self, container: &Container) -> Result<(), Error> {
-        if container.state == ContainerState::Running {
-            self.runtime()?.container(container.id.as_str())?.delete(true)?;
-            self.settle(container)?;
+        if self.has_run(container) {
+            self.handle(container)?.stop(Signal::KILL, Duration::ZERO)?;
         }
         Ok(())
     }
 
     /// Remove what the runtime and the log keep of a container that is gone.
     pub(crate) fn forget_process(&self, container: &Container) -> Result<(), Error> {
-        if container.started.is_some() {
-            self.runtime()?.container(container.id.as_str())?.delete(true)?;
+        if self.has_run(container) {
+            self.handle(container)?.delete(true)?;
         }
         let folder = self.container_dir(container);
         match std::fs::remove_dir_all(&folder) {
@@ -194,52 +248,93 @@ impl Engine {
         }
     }
 
-    /// Record the end of a process as the runtime knows it, if it has ended.
-    fn settle(&self, container: &Container) -> Result<(), Error> {
-        match self.process_state(container)? {
-            nacre_runtime::State::Running(_) => Ok(()),
-            nacre_runtime::State::Exited(Some(ExitStatus { code, .. })) => {
-                self.note_exit(container, code, None)
+    /// [`Engine::settle`] with what is recorded now, if the container is still there.
+    fn settle_now(&self, container: &Container) -> Result<(), Error> {
+        match self.store.read(|view| view.container(&container.id))? {
+            Some(container) => self.settle(&container),
+            None => Ok(()),
+        }
+    }
+
+    /// Have a container's record say what the runtime knows of its process: one whose start or end nobody
+    /// recorded, since whoever was to do it was killed. The caller has the container's lock.
+    pub(crate) fn settle(&self, container: &Container) -> Result<(), Error> {
+        if container.state == ContainerState::Dead {
+            self.drop_all_holders(container)?;
+            return self.remove_found(container);
+        }
+        let recorded = container.process.as_ref();
+        if recorded.is_none() && !self.is_held_to_run(container)? {
+            return Ok(());
+        }
+        match (self.process_state(container)?, recorded) {
+            (nacre_runtime::State::Running(_), Some(_)) => Ok(()),
+            (nacre_runtime::State::Running(started), None) => self.note_started(container, started).map(drop),
+            (nacre_runtime::State::Exited(Some(ExitStatus { code, .. })), _) => {
+                self.note_exit(container, recorded, code, None)
             }
-            nacre_runtime::State::Exited(None) | nacre_runtime::State::Absent => {
-                self.note_exit(container, LOST, Some("nobody saw the end of its process"))
+            (nacre_runtime::State::Absent, None) => self.release_mount(container, &run_holder(container)),
+            (nacre_runtime::State::Exited(None) | nacre_runtime::State::Absent, _) => {
+                self.note_exit(container, recorded, LOST, Some("nobody saw the end of its process"))
             }
         }
     }
 
-    fn process_state(&self, container: &Container) -> Result<nacre_runtime::State, Error> {
-        if container.state != ContainerState::Running {
+    fn is_held_to_run(&self, container: &Container) -> Result<bool, Error> {
+        let holders = self.store.read(|view| view.holders(&container.dir))?;
+        Ok(holders.contains(&run_holder(container)))
+    }
+
+    /// What the runtime knows of a container's process, whatever is recorded.
+    pub(crate) fn process_state(&self, container: &Container) -> Result<nacre_runtime::State, Error> {
+        if !self.has_run(container) {
             return Ok(nacre_runtime::State::Absent);
         }
-        Ok(self.runtime()?.container(container.id.as_str())?.state()?)
+        Ok(self.handle(container)?.state()?)
     }
 
-    fn note_started(&self, container: &Container, started: Started) {
-        let recorded = nacre_sys::proc::boot_id().map_err(Error::from).and_then(|boot| {
-            let process = Identity { pid: started.pid, start: started.start_time, boot };
-            Ok(self.store.write(|tx| tx.container_started(&container.id, &process, Timestamp::now()))?)
-        });
-        if let Err(error) = recorded {
-            tracing::warn!(container = container.name, %error, "its start could not be recorded");
+    fn note_started(&self, container: &Container, started: Started) -> Result<Identity, Error> {
+        let process = identity(started)?;
+        self.store.write(|tx| tx.container_started(&container.id, &process, Timestamp::now()))?;
+        Ok(process)
+    }
+
+    /// Record that a container could not be started, and let its tree go.
+    fn start_failed(&self, container: &Container, error: Error) -> Error {
+        let code = match &error {
+            // It needs its tree. The next command records it.
+            Error::Runtime(nacre_runtime::Error::AlreadyRunning { .. }) => return error,
+            Error::Runtime(error) => error.exit_code(),
+            _ => 125,
+        };
+        if let Err(other) = self.note_exit(container, None, code, Some(&error.to_string())) {
+            tracing::warn!(container = container.name, error = %other, "its failed start could not be recorded");
         }
+        error
     }
 
-    /// Record the end of a process, let its tree go, and remove the container if it was to be. Whoever
-    /// records the end first does the rest.
-    fn note_exit(&self, container: &Container, code: i32, why: Option<&str>) -> Result<(), Error> {
+    /// Record the end of that process, or of a start without one, let its tree go, and remove the container
+    /// if it was to be. Whoever records the end first does the rest. The caller has the container's lock.
+    fn note_exit(
+        &self,
+        container: &Container,
+        process: Option<&Identity>,
+        code: i32,
+        why: Option<&str>,
+    ) -> Result<(), Error> {
         let to_remove = ContainerConfig::of(container)?.auto_remove;
         let first = self.store.write(|tx| {
-            let first = tx.container_exited(&container.id, code, why, Timestamp::now())?;
+            let first = tx.container_exited(&container.id, process, code, why, Timestamp::now())?;
             if first && to_remove {
-                tx.container_dead(&container.id, "to be removed at its end")?;
+                tx.container_dead(&container.id, TO_BE_REMOVED)?;
             }
             Ok(first)
         })?;
-        self.release_mount(container, &run_holder(container))?;
-        if first && to_remove {
-            self.remove_found(container)?;
+        if !first {
+            return Ok(());
         }
-        Ok(())
+        self.release_mount(container, &run_holder(container))?;
+        if to_remove { self.remove_found(container) } else { Ok(()) }
     }
 
     fn running(&self, name: &str) -> Result<Container, Error> {
@@ -257,6 +352,9 @@ impl Engine {
     fn startable(&self, name: &str) -> Result<(Container, Lock), Error> {
         let id = self.find_container(name)?.id;
         let lock = self.store.lock_container(&id)?;
+        if !self.config.explain {
+            self.settle_now(&self.find_container(id.as_str())?)?;
+        }
         let container = self.find_container(id.as_str())?;
         if let nacre_runtime::State::Running(_) = self.process_state(&container)? {
             return Err(Error::Conflict {
@@ -273,18 +371,42 @@ impl Engine {
     }
 
     fn runtime(&self) -> Result<Runtime, Error> {
-        Ok(Runtime::find(&self.store.paths().run.join("containers"), None)?)
+        Ok(Runtime::find(&self.runtime_dir(), None)?)
+    }
+
+    fn handle(&self, container: &Container) -> Result<Handle, Error> {
+        Ok(self.runtime()?.container(container.id.as_str())?)
+    }
+
+    /// Whether the runtime can know anything of a container.
+    fn has_run(&self, container: &Container) -> bool {
+        Runtime::knows(&self.runtime_dir(), container.id.as_str())
+    }
+
+    fn runtime_dir(&self) -> PathBuf {
+        self.store.paths().run.join("containers")
     }
 
     fn container_dir(&self, container: &Container) -> PathBuf {
         self.root().join("containers").join(container.id.as_str())
     }
 
-    fn log_path(&self, container: &Container) -> Result<PathBuf, Error> {
-        let folder = self.container_dir(container);
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io("make directory", &folder, e))?;
-        Ok(folder.join(format!("{}-json.log", container.id.as_str())))
+    fn log_path(&self, container: &Container) -> PathBuf {
+        self.container_dir(container).join(format!("{}-json.log", container.id.as_str()))
     }
+}
+
+fn identity(started: Started) -> Result<Identity, Error> {
+    Ok(Identity { pid: started.pid, start: started.start_time, boot: nacre_sys::proc::boot_id()? })
+}
+
+/// The signal that an image wants its process stopped with. What it says may be nonsense.
+fn stop_signal(container: &Container) -> Result<Signal, Error> {
+    let Some(wanted) = ContainerConfig::of(container)?.stop_signal else { return Ok(Signal::TERM) };
+    Ok(wanted.parse().unwrap_or_else(|error| {
+        tracing::warn!(container = container.name, %error, "its image names no stop signal; SIGTERM is sent");
+        Signal::TERM
+    }))
 }
 
 fn spec(config: &ContainerConfig, rootfs: PathBuf) -> ContainerSpec {

@@ -177,6 +177,7 @@ fn a_container_that_ended_keeps_its_log() {
         Err(error) => return nacre_tests::skip(&format!("no runtime works here: {error}")),
     }
     let log = engine.log_file("ended").unwrap();
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
     std::fs::write(&log, "a line\n").unwrap();
     explained(&bed, "rm of one that ended", &|e| e.remove_container("ended", false));
     explained(&bed, "container prune", &|e| e.prune_containers().map(drop));

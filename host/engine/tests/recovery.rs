@@ -7,9 +7,10 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
 use common::{Bed, create, loaded};
-use nacre_engine::{Class, Engine, Error};
+use nacre_engine::{Class, CreateOptions, Engine, Error};
 use nacre_plugin::plan::{Place, Root, Step};
 use nacre_sys::dir::Dir;
+use nacre_sys::proc::Identity;
 use nacre_tests::craft::{Image, Tar};
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -172,6 +173,30 @@ fn a_tree_that_a_reboot_unmounted_is_mounted_again() {
     engine.mount("box").unwrap();
     assert_eq!(fs::read_to_string(target.join("mine")).unwrap(), "kept");
     engine.unmount("box").unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn what_a_reboot_ended_is_removed_where_it_was_to_be_at_its_end() {
+    let (bed, engine) = loaded();
+    create(&engine, "staying");
+    for name in ["passing", "fresh"] {
+        engine.create(&CreateOptions { auto_remove: true, ..common::of("example/small:1", name) }).unwrap();
+    }
+    let layer = bed.layer_of("passing");
+    drop(engine);
+    let store = bed.store();
+    let process = Identity { pid: 1, start: 1, boot: "another boot".to_owned() };
+    store.note_boot("another boot", |_| Ok(())).unwrap();
+    for name in ["staying", "passing"] {
+        let id = store.read(|view| view.find_container(name)).unwrap().id;
+        store.write(|tx| tx.container_started(&id, &process, jiff::Timestamp::now())).unwrap();
+    }
+    let engine = bed.engine();
+    let mut names: Vec<_> = engine.containers(true, false).unwrap().into_iter().map(|c| c.name).collect();
+    names.sort();
+    assert_eq!(names, ["fresh", "staying"]);
+    assert!(!layer.exists());
     bed.assert_sound(&engine);
 }
 

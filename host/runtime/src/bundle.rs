@@ -70,9 +70,8 @@ impl Bundle {
         read_json(&self.file("exit.json"))
     }
 
-    /// The container may have been deleted meanwhile, by force; then there is nobody to tell.
     pub(crate) fn set_exit_status(&self, status: &ExitStatus) -> Result<()> {
-        if self.dir.exists() { write_json(&self.file("exit.json"), status) } else { Ok(()) }
+        write_json(&self.file("exit.json"), status)
     }
 
     /// Writes the files that are mounted over the container's own.

@@ -66,7 +66,7 @@ impl Container {
         let launched = self.launch(spec, stdin, attach::caller_size(), false)?;
         started(launched.started);
         let status = attach::foreground(&launched, &spec.process, signals)?;
-        self.ended(&status)?;
+        self.ended(launched.started, &status)?;
         Ok(status)
     }
 
@@ -147,21 +147,7 @@ impl Container {
         if is_alive(record.started) {
             return Ok(State::Running(record.started));
         }
-        // Who waited for it is just about to write how it ended.
-        let until = Instant::now() + Duration::from_secs(2);
-        loop {
-            let status = self.bundle.exit_status()?;
-            let monitored = record.monitor.is_some_and(is_alive);
-            if status.is_some() || !monitored || Instant::now() > until {
-                // Read again: it may have been written before the monitor ended.
-                return Ok(State::Exited(if status.is_some() {
-                    status
-                } else {
-                    self.bundle.exit_status()?
-                }));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        self.end_of(&record, Duration::from_secs(2)).map(State::Exited)
     }
 
     /// Waits until its first process has ended and the callback has returned, or until `timeout`. Tells
@@ -179,7 +165,7 @@ impl Container {
     }
 
     /// Removes what the room keeps of it. With `force` it is killed first when it runs. Removing what is
-    /// not there is no error.
+    /// not there is no error. The end's callback may come later: whoever deletes may hold what it waits for.
     ///
     /// # Errors
     /// [`Error::AlreadyRunning`] without `force`.
@@ -192,7 +178,7 @@ impl Container {
                 }
                 self.kill_and_wait(record)?;
             }
-            wait_for_monitor(record)?;
+            self.end_of(record, PATIENCE)?;
         }
         let runtime = record.map_or_else(|| self.runtime.clone(), |record| self.runtime_of(&record));
         if let Some(oci) = runtime.oci() {
@@ -279,12 +265,31 @@ impl Container {
         (first, SecondStage { process, entry: Entry::Make(Box::new(surroundings)) })
     }
 
-    /// Records how it ended, and makes the runtime forget it.
-    pub(crate) fn ended(&self, status: &ExitStatus) -> Result<()> {
+    /// Makes the runtime forget it, and records how it ended. In this order: from then on it may be started
+    /// again. Does nothing when it was deleted meanwhile, by force.
+    pub(crate) fn ended(&self, started: Started, status: &ExitStatus) -> Result<()> {
+        if self.bundle.record()?.is_none_or(|record| record.started != started) {
+            return Ok(());
+        }
+        let forgotten = self.runtime.oci().map_or(Ok(()), |oci| oci.delete(&self.id));
         self.bundle.set_exit_status(status)?;
-        match self.runtime.oci() {
-            Some(oci) => oci.delete(&self.id),
-            None => Ok(()),
+        forgotten
+    }
+
+    /// How it ended, once whoever waited for it has written that, is gone, or took longer than `patience`.
+    fn end_of(&self, record: &Record, patience: Duration) -> Result<Option<ExitStatus>> {
+        let until = Instant::now() + patience;
+        loop {
+            let status = self.bundle.exit_status()?;
+            let awaited = record.monitor.is_some_and(|monitor| !is_own(monitor) && is_alive(monitor));
+            if status.is_some() {
+                return Ok(status);
+            }
+            if !awaited || Instant::now() > until {
+                // Read again: it may have been written before the monitor ended.
+                return self.bundle.exit_status();
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -323,11 +328,15 @@ impl Container {
 /// callback may well get here.
 fn wait_for_monitor(record: &Record) -> Result<()> {
     match record.monitor {
-        Some(monitor) if record.detached && monitor.pid != std::process::id() as i32 => {
+        Some(monitor) if record.detached && !is_own(monitor) => {
             signal::wait_for_end(monitor, Some(PATIENCE)).map(drop)
         }
         _ => Ok(()),
     }
+}
+
+fn is_own(process: Started) -> bool {
+    process.pid == std::process::id() as i32
 }
 
 fn become_subreaper() -> Result<()> {

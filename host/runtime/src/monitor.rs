@@ -30,6 +30,8 @@ pub struct ExitInfo {
     pub id: String,
     /// Its run directory.
     pub run_dir: PathBuf,
+    /// Which process that was: the container may have been started again since.
+    pub started: Started,
     /// How its first process ended.
     pub status: ExitStatus,
     /// As given with [`DetachedOptions::context`].
@@ -135,11 +137,12 @@ fn monitor(path: &Path) -> Result<Option<ExitInfo>> {
         }
     };
     answer(&Answer::Started(launched.started))?;
+    let started = launched.started;
     let status = follow(launched, &log)?;
-    if let Err(error) = container.ended(&status) {
+    if let Err(error) = container.ended(started, &status) {
         eprintln!("{error}");
     }
-    Ok(Some(ExitInfo { id: job.id, run_dir: job.run_dir, status, context: job.context }))
+    Ok(Some(ExitInfo { id: job.id, run_dir: job.run_dir, started, status, context: job.context }))
 }
 
 fn begin(container: &Container, job: &Job) -> Result<(Launched, Arc<LogWriter>)> {

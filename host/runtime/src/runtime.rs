@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{create_private_dir, read_json, write_json};
+use crate::bundle::{Bundle, create_private_dir, read_json, write_json};
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::oci::{self, Oci};
@@ -44,6 +44,12 @@ impl Runtime {
             None => first_working(&run_dir)?,
         };
         Ok(Self { run_dir, name, helper: "/proc/self/exe".into() })
+    }
+
+    /// Whether anything is kept in `run_dir` of a container of that ID, that is, whether it was started since
+    /// the machine was and not deleted. Costs no more than a look at a directory.
+    pub fn knows(run_dir: &Path, id: &str) -> bool {
+        Bundle::new(run_dir, id).dir().exists()
     }
 
     /// `builtin`, or the path of an OCI runtime.

@@ -275,19 +275,30 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The container's process ended, or never came to be; `error` says why. One that was recorded as
-    /// ended, or removed, stays as it is: the answer is whether anything changed.
+    /// That process of the container ended, or one that was never recorded; `error` says why. Where another
+    /// one runs, or the end was recorded before, everything stays as it is: the answer is whether anything
+    /// changed.
     pub fn container_exited(
         &self,
         id: &ContainerId,
+        process: Option<&Identity>,
         exit_code: i32,
         error: Option<&str>,
         at: Timestamp,
     ) -> Result<bool> {
         let changed = self.db.execute(
             "UPDATE containers SET state = 'exited', pid = NULL, pid_start = NULL, pid_boot = NULL,
-                 finished = ?4, exit_code = ?2, error = ?3 WHERE id = ?1 AND state IN ('created', 'running')",
-            params![id.as_str(), exit_code, error, Micros(at)],
+                 finished = ?4, exit_code = ?2, error = ?3
+             WHERE id = ?1 AND state <> 'dead' AND pid IS ?5 AND pid_start IS ?6 AND pid_boot IS ?7",
+            params![
+                id.as_str(),
+                exit_code,
+                error,
+                Micros(at),
+                process.map(|p| p.pid),
+                process.map(|p| p.start),
+                process.map(|p| &p.boot),
+            ],
         )?;
         Ok(changed > 0)
     }

@@ -145,12 +145,19 @@ impl View<'_> {
 }
 
 impl crate::Store {
-    /// [`Tx::note_boot`], at the price of one query where the boot is the same. To be called after opening,
-    /// before anything that looks at mounts or running containers.
-    pub fn note_boot(&self, boot_id: &str) -> Result<bool> {
+    /// [`Tx::note_boot`], at the price of one query where the boot is the same, and `then`, in the same
+    /// transaction, where it is another one. To be called after opening, before anything that looks at mounts
+    /// or running containers.
+    pub fn note_boot(&self, boot_id: &str, then: impl FnOnce(&Tx<'_>) -> Result<()>) -> Result<bool> {
         if self.read(|view| view.boot())?.as_deref() == Some(boot_id) {
             return Ok(false);
         }
-        self.write(|tx| tx.note_boot(boot_id, Timestamp::now()))
+        self.write(|tx| {
+            let another = tx.note_boot(boot_id, Timestamp::now())?;
+            if another {
+                then(tx)?;
+            }
+            Ok(another)
+        })
     }
 }

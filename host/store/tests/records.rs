@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use jiff::Timestamp;
 use nacre_archive::digest::{Digest, ImageId};
-use nacre_store::{ContainerState, Error, LayerId, Mount, StateChange};
+use nacre_store::{ContainerState, Error, LayerId, Mount, StateChange, Tx};
 use nacre_sys::proc::Identity;
 
 #[test]
@@ -239,9 +239,15 @@ fn a_container_goes_from_created_to_running_to_exited() {
     assert!(matches!(again, Err(Error::Running { .. })));
     assert!(matches!(store.write(|tx| tx.remove_container(&made.id)), Err(Error::Running { .. })));
     let running = store.read(|view| view.containers(false)).unwrap();
-    assert_eq!(running[0].process, Some(process));
-    assert!(store.write(|tx| tx.container_exited(&made.id, 137, Some("killed"), now)).unwrap());
-    assert!(!store.write(|tx| tx.container_exited(&made.id, 0, None, now)).unwrap());
+    assert_eq!(running[0].process.as_ref(), Some(&process));
+    let exited = |process, code, why| {
+        store.write(|tx| tx.container_exited(&made.id, process, code, why, now)).unwrap()
+    };
+    let earlier = Identity { start: process.start - 1, ..process.clone() };
+    assert!(!exited(Some(&earlier), 0, None), "the end of another run");
+    assert!(!exited(None, 0, None), "the end of a start that failed");
+    assert!(exited(Some(&process), 137, Some("killed")));
+    assert!(!exited(Some(&process), 0, None));
     let ended = store.read(|view| view.container(&made.id)).unwrap().unwrap();
     assert_eq!((ended.state, ended.exit_code, ended.process), (ContainerState::Exited, Some(137), None));
     assert_eq!(ended.error.as_deref(), Some("killed"));
@@ -275,7 +281,8 @@ fn the_first_holder_mounts_and_the_last_one_unmounts() {
 fn a_reboot_ends_mounts_and_running_containers() {
     let dir = temporary();
     let store = open(dir.path());
-    assert!(store.note_boot("one").unwrap());
+    let never = |_: &Tx<'_>| panic!("it is the same boot");
+    assert!(store.note_boot("one", |_| Ok(())).unwrap());
     let made = store.write(|tx| tx.add_container(&container(None, None, &[]))).unwrap();
     let process = Identity { pid: 1, start: 1, boot: "one".to_owned() };
     let mount = Mount {
@@ -286,9 +293,9 @@ fn a_reboot_ends_mounts_and_running_containers() {
     };
     store.write(|tx| tx.container_started(&made.id, &process, Timestamp::UNIX_EPOCH)).unwrap();
     store.write(|tx| tx.add_holder(&mount, "run")).unwrap();
-    assert!(!store.note_boot("one").unwrap());
+    assert!(!store.note_boot("one", never).unwrap());
     assert!(store.read(|view| view.container(&made.id)).unwrap().unwrap().mounted);
-    assert!(store.note_boot("two").unwrap());
+    assert!(store.note_boot("two", |_| Ok(())).unwrap());
     let after = store.read(|view| view.container(&made.id)).unwrap().unwrap();
     assert_eq!((after.state, after.exit_code, after.mounted), (ContainerState::Exited, Some(255), false));
     assert!(store.read(|view| view.mount_holders()).unwrap().is_empty());

@@ -12,3 +12,4 @@ mod harness;
 mod hostile_archives;
 mod interchange;
 mod main_job;
+mod processes;

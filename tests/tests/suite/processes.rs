@@ -1,0 +1,211 @@
+//! Who runs, and what is recorded of it: also after a kill at the worst moment.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nacre_tests::craft::{Image, Packing, Tar};
+use nacre_tests::{Nacre, Outcome, fixture, mounts_below, scratch};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn with_busybox() -> (Nacre, &'static str) {
+    let (nacre, image) = (Nacre::new(), fixture::busybox());
+    nacre.load(&image.docker());
+    (nacre, image.reference)
+}
+
+/// What `inspect` says of a container's state.
+fn state(nacre: &Nacre, container: &str) -> serde_json::Value {
+    let text = nacre.ok(["inspect", container]);
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    all[0]["State"].clone()
+}
+
+fn pid(nacre: &Nacre, container: &str) -> i32 {
+    i32::try_from(state(nacre, container)["Pid"].as_i64().unwrap()).unwrap()
+}
+
+fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+#[track_caller]
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Its processes, told by an argument that no other has.
+fn alive(word: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.starts_with(b"sleep\0") && line.split(|b| *b == 0).any(|argument| argument == word.as_bytes())
+    })
+}
+
+#[test]
+fn a_container_whose_process_was_killed_starts_again_at_once() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
+    for round in 0..8 {
+        kill(pid(&nacre, "job"));
+        let since = Instant::now();
+        nacre.ok(["start", "job"]);
+        assert!(since.elapsed() < Duration::from_secs(5), "start {round} took {:?}", since.elapsed());
+        // The monitor of the earlier run has its say now.
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(state(&nacre, "job")["Status"], "running", "round {round}");
+        assert_eq!(mounts_below(nacre.root()).len(), 1, "round {round}");
+        assert_eq!(nacre.ok(["exec", "job", "cat", "/proc/1/comm"]), "sleep\n");
+    }
+    nacre.ok(["rm", "-f", "job"]);
+    nacre.assert_sound();
+}
+
+#[test]
+fn a_process_whose_start_nobody_recorded_is_found_and_not_lost() {
+    let (nacre, image) = with_busybox();
+    for (n, detached) in [true, false].into_iter().enumerate() {
+        let word = format!("10{}{n}", std::process::id());
+        nacre.ok(["create", "--name", "job", image, "sleep", &word]);
+        let args: &[&str] = if detached { &["start", "job"] } else { &["start", "-a", "job"] };
+        let out = Outcome::of(nacre.command(args).env("NACRE_CRASH", "start:launched"));
+        assert_eq!(out.code, -9, "{out}");
+        assert!(alive(&word));
+        nacre.run(["rm", "job"]).failed_with(4);
+        nacre.run(["start", "job"]).failed_with(4);
+        assert_eq!(state(&nacre, "job")["Status"], "running");
+        assert_eq!(mounts_below(nacre.root()).len(), 1);
+        assert_eq!(nacre.ok(["exec", "job", "cat", "/proc/1/comm"]), "sleep\n");
+        nacre.ok(["container", "prune", "-f"]);
+        nacre.ok(["stop", "-t", "0", "job"]);
+        let state = state(&nacre, "job");
+        assert_eq!(state["Status"], "exited", "{state}");
+        assert_eq!(state["ExitCode"], 137, "{state}");
+        assert!(!alive(&word) && mounts_below(nacre.root()).is_empty());
+        nacre.ok(["rm", "job"]);
+        nacre.assert_sound();
+    }
+}
+
+#[test]
+fn a_process_that_ended_before_its_start_was_recorded_is_recorded_as_ended() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "job", image, "sh", "-c", "sleep 0.3; exit 7"]);
+    Outcome::of(nacre.command(["start", "job"]).env("NACRE_CRASH", "start:launched"));
+    eventually("its end", || nacre.rows(["ps", "-a"])[0]["ExitCode"] == 7);
+    assert!(mounts_below(nacre.root()).is_empty());
+    nacre.ok(["rm", "job"]);
+}
+
+#[test]
+fn a_start_that_is_killed_at_any_boundary_leaves_nothing_behind() {
+    let (nacre, image) = with_busybox();
+    for boundary in ["mounted", "launched", "recorded"] {
+        let word = format!("20{}", std::process::id());
+        let mut run = nacre.command(["run", "-d", "--rm", "--name", "job", image, "sleep", &word]);
+        let out = Outcome::of(run.env("NACRE_CRASH", format!("start:{boundary}")));
+        assert_eq!(out.code, -9, "{out}");
+        nacre.ok(["ps", "-a"]);
+        assert_eq!(mounts_below(nacre.root()).len(), usize::from(boundary != "mounted"), "{boundary}");
+        nacre.ok(["rm", "-f", "job"]);
+        assert!(!alive(&word), "{boundary}");
+        assert!(nacre.rows(["ps", "-a"]).is_empty() && mounts_below(nacre.root()).is_empty(), "{boundary}");
+        nacre.assert_sound();
+    }
+}
+
+#[test]
+fn a_container_outlives_the_command_that_waited_for_it() {
+    let (nacre, image) = with_busybox();
+    let mut command = nacre.command(["run", "--name", "job", image, "sleep", "1000"]);
+    let mut waiting = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("its start", || nacre.rows(["ps"]).len() == 1);
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert_eq!(state(&nacre, "job")["Status"], "running");
+    assert_eq!(nacre.ok(["exec", "job", "cat", "/proc/1/comm"]), "sleep\n");
+    kill(pid(&nacre, "job"));
+    assert_eq!(state(&nacre, "job")["Status"], "exited");
+    assert!(mounts_below(nacre.root()).is_empty());
+    nacre.ok(["start", "job"]);
+    nacre.ok(["rm", "-f", "job"]);
+    nacre.assert_sound();
+}
+
+#[test]
+fn stopping_what_does_not_run_changes_nothing() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "new", image, "true"]);
+    nacre.ok(["create", "--rm", "--name", "passing", image, "true"]);
+    assert_eq!(nacre.run(["run", "--name", "ended", image, "sh", "-c", "exit 3"]).code, 3);
+    nacre.ok(["stop", "new", "passing", "ended"]);
+    assert_eq!(state(&nacre, "new")["Status"], "created");
+    assert_eq!(state(&nacre, "passing")["Status"], "created");
+    assert_eq!(state(&nacre, "ended")["ExitCode"], 3);
+    nacre.ok(["rm", "new", "passing", "ended"]);
+}
+
+#[test]
+fn a_running_container_that_goes_at_its_end_is_removed_by_force() {
+    let (nacre, image) = with_busybox();
+    for _ in 0..5 {
+        nacre.ok(["run", "-d", "--rm", "--name", "job", image, "sleep", "1000"]);
+        nacre.ok(["rm", "-f", "job"]);
+        assert!(nacre.rows(["ps", "-a"]).is_empty() && mounts_below(nacre.root()).is_empty());
+    }
+}
+
+#[test]
+fn absurd_signals_and_timeouts_are_survived() {
+    let (nacre, image) = with_busybox();
+    let job =
+        ["run", "-d", "--name", "job", image, "sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.1; done"];
+    nacre.ok(job);
+    eventually("its trap", || nacre.ok(["exec", "job", "ps"]).contains("sleep"));
+    nacre.ok(["stop", "-t", &u64::MAX.to_string(), "job"]);
+    assert_eq!(state(&nacre, "job")["ExitCode"], 4);
+    nacre.ok(["rm", "job"]);
+
+    let dir = scratch();
+    let archive = dir.path().join("archive.tar");
+    let sleeper = std::fs::read(nacre_tests::program("busybox").unwrap()).unwrap();
+    let header = nacre_tests::craft::Header {
+        mode: 0o755,
+        size: sleeper.len() as u64,
+        ..nacre_tests::craft::Header::new("bin/sleep", b'0')
+    };
+    let mut odd = Image::new("odd:1").layer(Tar::new().dir("bin").entry(&header, &sleeper).finish());
+    odd.config["config"]["StopSignal"] = "RTMIN+2147483647".into();
+    std::fs::write(&archive, odd.oci_layout(Packing::Plain).tar()).unwrap();
+    nacre.load(&archive);
+    nacre.ok(["run", "-d", "--name", "job", "odd:1", "/bin/sleep", "1000"]);
+    let out = nacre.run(["stop", "-t", "0", "job"]);
+    assert!(out.code == 0 && out.stderr.contains("SIGTERM"), "{out}");
+    assert_eq!(state(&nacre, "job")["ExitCode"], 137);
+    nacre.ok(["rm", "job"]);
+}
+
+#[test]
+fn a_bad_signal_is_a_bad_argument_and_a_container_that_ended_a_conflict() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
+    nacre.run(["kill", "-s", "NOSUCH", "job"]).failed_with(2);
+    nacre.ok(["rm", "-f", "job"]);
+    nacre.ok(["create", "--name", "job", image, "true"]);
+    nacre.run(["kill", "job"]).failed_with(4);
+    nacre.ok(["rm", "job"]);
+}
+
+#[test]
+fn a_container_that_never_ran_has_no_log_and_no_folder_for_it() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "job", image, "true"]);
+    let before = nacre.names();
+    assert_eq!(nacre.ok(["logs", "job"]), "");
+    assert_eq!(nacre.names(), before);
+    nacre.ok(["rm", "job"]);
+    assert!(!Path::new(&nacre.root().join("containers")).join("job").exists());
+}
