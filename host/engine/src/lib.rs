@@ -43,6 +43,7 @@ mod types;
 
 pub use error::{Class, Error};
 pub use info::Info;
+pub use nacre_plugin::options::parse_bytes;
 pub use open::Engine;
 pub use plan::check::PlanFault;
 pub use process::ExecOptions;

@@ -128,27 +128,34 @@ pub(crate) fn canonical(kind: &OptionType, value: &str) -> Option<String> {
             let number: i64 = value.parse().ok()?;
             (*least..=*most).contains(&number).then(|| number.to_string())
         }
-        OptionType::Bytes => bytes(value).map(|bytes| bytes.to_string()),
+        OptionType::Bytes => parse_bytes(value).map(|bytes| bytes.to_string()),
         OptionType::Text => (value.len() <= TEXT && !value.contains('\0')).then(|| value.to_owned()),
         OptionType::Choice(words) => words.iter().find(|word| *word == value).cloned(),
     }
 }
 
-/// `10G`, `10GiB`, `10gb`: all powers of 1024, as Docker reads sizes.
-fn bytes(value: &str) -> Option<u64> {
-    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let (number, unit) = value.split_at(digits);
-    let unit = unit.to_ascii_lowercase();
-    let power = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(&unit) {
+/// A number of bytes: `4096`, `10G`, `10GiB`, `1.5 gb`. Units are powers of 1024, as Docker reads sizes; a part
+/// of a byte is dropped. It is the one reading of sizes in nacre: the command's options have it too.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &lower[number.len()..];
+    let shift = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(unit) {
         "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(1024_u64.pow(power))
+    let number = number.trim_end();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    // More digits than these are less than a byte of the largest unit.
+    let fraction = fraction.get(..18).unwrap_or(fraction);
+    let part = (u128::from(digits(fraction)?) << shift) / 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    u64::try_from((u128::from(digits(whole)?) << shift) + part).ok()
 }
 
 /// Levenshtein's distance, in characters.
@@ -236,5 +243,31 @@ mod tests {
             assert!(matches!(set(&[bad]), Err(SettingError::Form { .. })), "{bad}");
         }
         assert!(matches!(set(&["thin.level=1", "thin.level=1"]), Err(SettingError::Twice { .. })));
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("1000", Some(1000)),
+            ("64k", Some(65_536)),
+            ("1.5GB", Some(1_610_612_736)),
+            ("1.0000000000000000000001 g", Some(1 << 30)),
+            (" 20GiB ", Some(21_474_836_480)),
+            ("9007199254740993", Some(9_007_199_254_740_993)),
+            ("16383P", Some(16_383 << 50)),
+            ("16384P", None),
+            ("-1", None),
+            ("+1", None),
+            ("1e3", None),
+            (".5k", None),
+            ("1.2.3", None),
+            ("much", None),
+            ("", None),
+            ("1x", None),
+            ("99999999P", None),
+        ] {
+            assert_eq!(parse_bytes(text), bytes, "{text}");
+        }
     }
 }

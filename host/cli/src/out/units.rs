@@ -26,28 +26,10 @@ pub fn size(bytes: u64) -> String {
     text + UNITS[unit]
 }
 
-/// Reads a number of bytes: `1000`, `64k`, `20G`, `1.5GB`. As in Docker's own size options, units are powers
-/// of 1024.
+/// Reads a number of bytes: `1000`, `64k`, `20G`, `1.5GB`, as a driver's options are read
+/// ([`nacre_engine::parse_bytes`]).
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a size such as 512M or 20G");
-    let lower = text.trim().to_ascii_lowercase();
-    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = lower[number.len()..].trim_end_matches('b').trim_end_matches('i');
-    let power = match unit {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return Err(wrong()),
-    };
-    let value: f64 = number.trim().parse().map_err(|_| wrong())?;
-    let bytes = value * 1024f64.powi(power);
-    if !(0.0..=u64::MAX as f64).contains(&bytes) {
-        return Err(wrong());
-    }
-    Ok(bytes as u64)
+    nacre_engine::parse_bytes(text).ok_or_else(|| format!("`{text}` is not a size such as 512M or 20G"))
 }
 
 /// The first twelve digits of an ID, without the name of its algorithm.
