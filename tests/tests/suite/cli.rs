@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use nacre_tests::{Nacre, Outcome, fixture, scratch, shell};
+use nacre_tests::craft::{Image, Tar};
+use nacre_tests::{Nacre, Outcome, fixture, scratch, shell, skip};
 
 fn with_busybox() -> (Nacre, &'static str) {
     let (nacre, image) = (Nacre::new(), fixture::busybox());
@@ -151,4 +152,55 @@ fn every_command_has_help_with_an_example() {
         let help = nacre.ok([command, "--help"]);
         assert!(help.contains("Examples:"), "{command}: {help}");
     }
+}
+
+#[test]
+fn a_container_is_renamed_and_keeps_what_it_has() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["create", "--name", "old", image]);
+    nacre.ok(["create", "--name", "other", image]);
+    nacre.ok(["rename", "old", "new"]);
+    assert_eq!(nacre.ok(["inspect", "-f", "{{.Id}}", "new"]), id);
+    nacre.run(["inspect", "old"]).failed_with(3);
+    let taken = nacre.run(["container", "rename", "new", "other"]).failed_with(4);
+    assert!(taken.stderr.contains("rename"), "{taken}");
+    nacre.run(["rename", "new", "a name"]).failed_with(2);
+    nacre.run(["rename", "old", "any"]).failed_with(3);
+}
+
+#[test]
+fn a_code_of_125_belongs_to_commands_that_end_with_a_code_of_a_process() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
+    nacre.run(["kill", "-s", "NOSUCH", "job"]).failed_with(2);
+    nacre.run(["start", "-a", "no-such"]).failed_with(125);
+    nacre.run(["start", "no-such"]).failed_with(3);
+    nacre.ok(["rm", "-f", "job"]);
+}
+
+#[test]
+fn names_from_an_image_do_not_control_the_terminal() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let name = "d/\u{1b}]0;title\u{7}\r\u{202e}";
+    let image = Image::new("base:1").layer(Tar::new().dir("d").file(name, b"1").finish());
+    let archive = dir.path().join("base.tar");
+    std::fs::write(&archive, image.docker_archive().tar()).unwrap();
+    nacre.load(&archive);
+    nacre.ok(["create", "--name", "box", "--label", "evil=\u{1b}[2J", "base:1", "/x\u{1b}[31m\r"]);
+    let path = format!("/{name}");
+    let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    for args in [&["ps", "-a"] as &[&str], &["ps", "-a", "--format", "table {{.Labels}}"], &["why", "box", &path]] {
+        let shown = nacre.ok(args);
+        assert!(!shown.contains(hidden) && shown.contains("\\u001b"), "{args:?}: {shown:?}");
+    }
+    let missing = nacre.run(["inspect", "no\u{1b}[2J"]).failed_with(3);
+    assert!(!missing.stderr.contains(hidden) && missing.stderr.contains("no\\u001b[2J"), "{missing}");
+    let label = ["ps", "-a", "--format", "{{.Labels}}"];
+    assert_eq!(nacre.ok(label), "evil=\u{1b}[2J\n", "a program gets the exact text");
+
+    let Some(script) = nacre_tests::program("script") else { return skip("script(1) is not installed") };
+    let line = format!("{} ps -a --format '{{{{.Labels}}}}'", Nacre::binary().display());
+    let mut terminal = Command::new(script);
+    terminal.env("NACRE_ROOT", nacre.root()).args(["-qec", &line, "/dev/null"]);
+    assert_eq!(Outcome::of(&mut terminal).succeeded(), "evil=\\u001b[2J\r\n");
 }
