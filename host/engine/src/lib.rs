@@ -39,6 +39,7 @@ mod plan;
 mod process;
 mod progress;
 mod save;
+mod settle;
 mod types;
 
 pub use error::{Class, Error};

@@ -3,28 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use nacre_runtime::{
-    Container as Handle, ContainerSpec, DetachedOptions, ExitInfo, ExitStatus, Network, ProcessSpec, Runtime,
-    Signal, Started,
+    Container as Handle, ContainerSpec, DetachedOptions, Network, ProcessSpec, Runtime, Signal,
 };
+use nacre_store::Container;
 use nacre_store::locks::Lock;
-use nacre_store::{Container, ContainerId, ContainerState};
-use nacre_sys::proc::Identity;
 
 use crate::container::ContainerConfig;
 use crate::mount::run_holder;
-use crate::types::Config;
 use crate::{Engine, Error, crash};
 
 /// How long a process may take to end by itself when it is asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The exit code of a process whose end nobody saw: as if it had been killed.
-const LOST: i32 = 137;
-
-/// What is recorded of a container that ends and goes.
-const TO_BE_REMOVED: &str = "to be removed at its end";
 
 /// A further process in a running container.
 #[derive(Debug, Clone, Default)]
@@ -167,65 +157,6 @@ impl Engine {
         Ok(self.log_path(&self.find_container(container)?))
     }
 
-    /// What a monitor does when its container has ended. To be handed to `nacre_runtime::helper_main`.
-    pub fn container_ended(info: &ExitInfo) -> Result<(), Error> {
-        let root = PathBuf::from(&info.context);
-        if !root.exists() {
-            return Ok(());
-        }
-        let engine = Self::open(Config { root: Some(root), ..Config::default() })?;
-        let id: ContainerId = info.id.parse()?;
-        // Whoever started it has the lock until the start is recorded.
-        let _lock = engine.store.lock_container(&id)?;
-        let Some(container) = engine.store.read(|view| view.container(&id))? else { return Ok(()) };
-        let process = identity(info.started)?;
-        if container.process.as_ref() == Some(&process) {
-            engine.note_exit(&container, Some(&process), info.status.code, None)
-        } else {
-            // Its start was never recorded, or its end was and the container runs again.
-            engine.settle(&container)
-        }
-    }
-
-    /// Say which boot this is. What ran before it has ended, and is removed where it was to be at its end.
-    pub(crate) fn note_boot(&self) -> Result<(), Error> {
-        self.store.note_boot(&nacre_sys::proc::boot_id()?, |tx| {
-            for container in tx.containers(true)? {
-                let config: ContainerConfig = serde_json::from_str(&container.config)?;
-                if config.auto_remove && container.state == ContainerState::Exited {
-                    tx.container_dead(&container.id, TO_BE_REMOVED)?;
-                }
-            }
-            Ok(())
-        })?;
-        Ok(())
-    }
-
-    /// Note the end of processes that nobody waited for: their monitors were killed. Remove containers that
-    /// were to be removed at their end.
-    pub(crate) fn recover_containers(&self) -> Result<(), Error> {
-        for container in self.store.read(|view| view.unsettled_containers())? {
-            if container.process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true)) {
-                continue;
-            }
-            if let Err(error) = self.recover_container(&container) {
-                tracing::warn!(
-                    container = container.name, %error,
-                    "its end could not be dealt with; the next command tries again"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Have the record of a container say what is, unless somebody is at work on it.
-    pub(crate) fn recover_container(&self, container: &Container) -> Result<(), Error> {
-        match self.store.try_lock_container(&container.id)? {
-            Some(_lock) => self.settle_now(container),
-            None => Ok(()),
-        }
-    }
-
     /// End a container's process, whatever it takes, and wait until its monitor has done its work, for which
     /// that needs the container's lock.
     pub(crate) fn end_process(&self, container: &Container) -> Result<(), Error> {
@@ -248,93 +179,12 @@ impl Engine {
         }
     }
 
-    /// [`Engine::settle`] with what is recorded now, if the container is still there.
-    fn settle_now(&self, container: &Container) -> Result<(), Error> {
-        match self.store.read(|view| view.container(&container.id))? {
-            Some(container) => self.settle(&container),
-            None => Ok(()),
-        }
-    }
-
-    /// Have a container's record say what the runtime knows of its process: one whose start or end nobody
-    /// recorded, since whoever was to do it was killed. The caller has the container's lock.
-    pub(crate) fn settle(&self, container: &Container) -> Result<(), Error> {
-        if container.state == ContainerState::Dead {
-            self.drop_all_holders(container)?;
-            return self.remove_found(container);
-        }
-        let recorded = container.process.as_ref();
-        if recorded.is_none() && !self.is_held_to_run(container)? {
-            return Ok(());
-        }
-        match (self.process_state(container)?, recorded) {
-            (nacre_runtime::State::Running(_), Some(_)) => Ok(()),
-            (nacre_runtime::State::Running(started), None) => self.note_started(container, started).map(drop),
-            (nacre_runtime::State::Exited(Some(ExitStatus { code, .. })), _) => {
-                self.note_exit(container, recorded, code, None)
-            }
-            (nacre_runtime::State::Absent, None) => self.release_mount(container, &run_holder(container)),
-            (nacre_runtime::State::Exited(None) | nacre_runtime::State::Absent, _) => {
-                self.note_exit(container, recorded, LOST, Some("nobody saw the end of its process"))
-            }
-        }
-    }
-
-    fn is_held_to_run(&self, container: &Container) -> Result<bool, Error> {
-        let holders = self.store.read(|view| view.holders(&container.dir))?;
-        Ok(holders.contains(&run_holder(container)))
-    }
-
     /// What the runtime knows of a container's process, whatever is recorded.
     pub(crate) fn process_state(&self, container: &Container) -> Result<nacre_runtime::State, Error> {
         if !self.has_run(container) {
             return Ok(nacre_runtime::State::Absent);
         }
         Ok(self.handle(container)?.state()?)
-    }
-
-    fn note_started(&self, container: &Container, started: Started) -> Result<Identity, Error> {
-        let process = identity(started)?;
-        self.store.write(|tx| tx.container_started(&container.id, &process, Timestamp::now()))?;
-        Ok(process)
-    }
-
-    /// Record that a container could not be started, and let its tree go.
-    fn start_failed(&self, container: &Container, error: Error) -> Error {
-        let code = match &error {
-            // It needs its tree. The next command records it.
-            Error::Runtime(nacre_runtime::Error::AlreadyRunning { .. }) => return error,
-            Error::Runtime(error) => error.exit_code(),
-            _ => 125,
-        };
-        if let Err(other) = self.note_exit(container, None, code, Some(&error.to_string())) {
-            tracing::warn!(container = container.name, error = %other, "its failed start could not be recorded");
-        }
-        error
-    }
-
-    /// Record the end of that process, or of a start without one, let its tree go, and remove the container
-    /// if it was to be. Whoever records the end first does the rest. The caller has the container's lock.
-    fn note_exit(
-        &self,
-        container: &Container,
-        process: Option<&Identity>,
-        code: i32,
-        why: Option<&str>,
-    ) -> Result<(), Error> {
-        let to_remove = ContainerConfig::of(container)?.auto_remove;
-        let first = self.store.write(|tx| {
-            let first = tx.container_exited(&container.id, process, code, why, Timestamp::now())?;
-            if first && to_remove {
-                tx.container_dead(&container.id, TO_BE_REMOVED)?;
-            }
-            Ok(first)
-        })?;
-        if !first {
-            return Ok(());
-        }
-        self.release_mount(container, &run_holder(container))?;
-        if to_remove { self.remove_found(container) } else { Ok(()) }
     }
 
     fn running(&self, name: &str) -> Result<Container, Error> {
@@ -394,10 +244,6 @@ impl Engine {
     fn log_path(&self, container: &Container) -> PathBuf {
         self.container_dir(container).join(format!("{}-json.log", container.id.as_str()))
     }
-}
-
-fn identity(started: Started) -> Result<Identity, Error> {
-    Ok(Identity { pid: started.pid, start: started.start_time, boot: nacre_sys::proc::boot_id()? })
 }
 
 /// The signal that an image wants its process stopped with. What it says may be nonsense.

@@ -96,8 +96,33 @@ fn a_process_that_ended_before_its_start_was_recorded_is_recorded_as_ended() {
     nacre.ok(["create", "--name", "job", image, "sh", "-c", "sleep 0.3; exit 7"]);
     Outcome::of(nacre.command(["start", "job"]).env("NACRE_CRASH", "start:launched"));
     eventually("its end", || nacre.rows(["ps", "-a"])[0]["ExitCode"] == 7);
-    assert!(mounts_below(nacre.root()).is_empty());
+    eventually("its unmount", || mounts_below(nacre.root()).is_empty());
     nacre.ok(["rm", "job"]);
+}
+
+#[test]
+fn a_start_that_cannot_be_recorded_ends_its_process_and_fails() {
+    let Some(sqlite) = nacre_tests::program("sqlite3") else {
+        return nacre_tests::skip("sqlite3 is not installed");
+    };
+    let (nacre, image) = with_busybox();
+    let word = format!("30{}", std::process::id());
+    nacre.ok(["create", "--name", "job", image, "sleep", &word]);
+    let sql = |text: &str| {
+        let mut command = std::process::Command::new(&sqlite);
+        Outcome::of(command.arg(nacre.root().join("nacre.db")).arg(text)).succeeded()
+    };
+    sql("CREATE TRIGGER refuse BEFORE UPDATE ON containers WHEN NEW.state = 'running'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END");
+    for args in [&["start", "job"][..], &["start", "-a", "job"]] {
+        let out = nacre.run(args).failed();
+        assert!(out.stderr.contains("refused"), "{out}");
+        assert!(!alive(&word) && mounts_below(nacre.root()).is_empty(), "{args:?}");
+    }
+    sql("DROP TRIGGER refuse");
+    nacre.ok(["start", "job"]);
+    nacre.ok(["rm", "-f", "job"]);
+    nacre.assert_sound();
 }
 
 #[test]
@@ -133,6 +158,23 @@ fn a_container_outlives_the_command_that_waited_for_it() {
     nacre.ok(["start", "job"]);
     nacre.ok(["rm", "-f", "job"]);
     nacre.assert_sound();
+}
+
+#[test]
+fn an_end_is_recorded_once_also_where_the_tree_cannot_be_let_go() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
+    let user = std::fs::File::open(&mounts_below(nacre.root())[0]).unwrap();
+    nacre.ok(["kill", "job"]);
+    eventually("its end", || state(&nacre, "job")["Status"] == "exited");
+    std::thread::sleep(Duration::from_millis(200));
+    let ended = state(&nacre, "job");
+    assert_eq!(state(&nacre, "job"), ended);
+    assert_eq!((&ended["ExitCode"], mounts_below(nacre.root()).len()), (&137.into(), 1));
+    drop(user);
+    nacre.ok(["ps"]);
+    assert!(mounts_below(nacre.root()).is_empty());
+    nacre.ok(["rm", "job"]);
 }
 
 #[test]
