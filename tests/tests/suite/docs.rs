@@ -38,11 +38,19 @@ fn commands(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-fn run(file: &Path) {
+/// Ends the shell where `set -e` would, also for the first part of a pipe. 141 is what SIGPIPE makes of a
+/// command whose reader has seen enough (`| head`), and differences are what `diff` is to find.
+const GUARD: &str = r#"set -E -o pipefail
+diff() { command diff "$@" || [ $? = 1 ]; }
+trap 'code=$?; [ $code = 141 ] || { echo "failed at line $at (exit code $code)" >&2; exit 1; }' ERR
+"#;
+
+/// Runs the commands of a file, and says how many there are.
+fn run(file: &Path) -> usize {
     let text = std::fs::read_to_string(file).unwrap();
     let commands = commands(&text);
     if commands.is_empty() {
-        return;
+        return 0;
     }
     let (nacre, dir) = (Nacre::new(), scratch());
     for (name, target) in [("app.tar", fixture::app().docker()), ("busybox.tar", fixture::busybox().docker())]
@@ -51,8 +59,8 @@ fn run(file: &Path) {
     }
     symlink(fixture::app().oci_dir(), dir.path().join("layout")).unwrap();
     symlink(repository(), dir.path().join("nacre")).unwrap();
-    let mut script = String::from("trap 'echo \"failed at line $at (exit code $?)\" >&2' ERR\nset -e\n");
-    for (line, command) in commands {
+    let mut script = String::from(GUARD);
+    for (line, command) in &commands {
         let _ = writeln!(script, "at={line}\n{command}");
     }
     let binaries = dir.path().join(".bin");
@@ -72,20 +80,30 @@ fn run(file: &Path) {
     for container in nacre.ok(["ps", "-aq"]).lines() {
         nacre.ok(["rm", "-f", container]);
     }
+    commands.len()
 }
 
 #[test]
 fn every_command_in_the_documentation_works() {
     let mut files: Vec<PathBuf> = std::fs::read_dir(repository().join("docs"))
-        .into_iter()
-        .flatten()
+        .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "md"))
         .collect();
     files.push(repository().join("README.md"));
     files.sort();
-    for file in files.iter().filter(|file| file.exists()) {
-        run(file);
+    let count: usize = files.iter().map(|file| run(file)).sum();
+    assert!(count > 0, "no commands in {files:?}");
+}
+
+#[test]
+fn a_failure_in_a_pipe_ends_the_commands_and_a_reader_that_leaves_does_not() {
+    let run =
+        |script: &str| Outcome::of(Command::new("bash").args(["-c", &format!("{GUARD}at=7\n{script}")]));
+    assert_eq!(run("yes | head -n 1\necho on").text(), "y\non\n");
+    for script in ["false | cat\necho on", "false\necho on", "f() { false; true; }\nf\necho on"] {
+        let out = run(script).failed_with(1);
+        assert!(out.text().is_empty() && out.stderr.contains("failed at line 7"), "{script}:\n{out}");
     }
 }
 
