@@ -88,6 +88,17 @@ const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// Whether everything of before is there and nothing else, but for folders that a plan ensures: `ensure-dir` is
+/// never undone (`wit/plan.wit`).
+fn is_undone(before: &[String], now: &[String]) -> bool {
+    let ensured = |name: &String| name.ends_with("/merged") || name.ends_with("/l");
+    before.iter().all(|name| now.contains(name))
+        && now.iter().all(|name| before.contains(name) || ensured(name))
+}
+
+/// Containers without their age, which goes on.
+const LISTING: [&str; 4] = ["ps", "-a", "--format", "{{.ID}} {{.Names}} {{.State}}"];
+
 const CREATE: &[&str] = &["create", "--name", "box", "base:1", "/x"];
 
 #[test]
@@ -120,7 +131,7 @@ fn a_crash_at_any_step_of_any_plan_is_mended_by_the_next_command() {
             for command in scenario.before {
                 nacre.ok(args(command));
             }
-            let (names, listing) = (nacre.names(), nacre.ok(["ps", "-a"]));
+            let (names, listing) = (nacre.names(), nacre.ok(LISTING));
             let boundary = format!("{}:{n}", scenario.operation);
             let out = Outcome::of(nacre.command(args(scenario.killed)).env("NACRE_CRASH", &boundary));
             let survived = out.code != KILLED;
@@ -131,13 +142,17 @@ fn a_crash_at_any_step_of_any_plan_is_mended_by_the_next_command() {
             assert!(check.code == 0, "{what} at {n}: not mended by the next command\n{check}");
             if !survived {
                 crashed.insert(scenario.operation);
+                let undone = nacre.ok(LISTING) == listing && is_undone(&names, &nacre.names());
+                // Until it is recorded, what makes a layer has made nothing.
+                let before_record = n == "begin" || is_step;
+                let makes = ["create", "commit"].contains(&scenario.operation);
+                assert!(undone || !(makes && before_record), "{what} at {n}: not undone");
                 let again = nacre.run(args(scenario.killed));
                 let done_already = match scenario.operation {
                     "create" => n == "record" && again.code == 4,
                     "unmount" | "remove" => [3, 4].contains(&again.code),
                     _ => false,
                 };
-                let undone = nacre.ok(["ps", "-a"]) == listing && nacre.names() == names;
                 assert!(again.code == 0 || done_already, "{what} at {n}: then (undone: {undone})\n{again}");
             }
             for command in scenario.after {
