@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn only_run_exec_and_start_attached_end_with_125() {
-        let failed = || Failure::from(nacre_engine::Error::Runtime(nacre_runtime::Error::BadSignal("X".into())));
+        let failed =
+            || Failure::from(nacre_engine::Error::Runtime(nacre_runtime::Error::BadSignal("X".into())));
         assert_ne!(failed().code(), exit::RUN_FAILED);
         assert_eq!(failed().in_run().code(), exit::RUN_FAILED);
         assert_eq!(exit::of_class(Class::Runtime), exit::FAILED);
