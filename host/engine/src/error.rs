@@ -227,6 +227,12 @@ impl Error {
                 "remove the containers first, or use --force to take only the name away"
             }
             Self::Store(nacre_store::Error::Running { .. }) => "stop it first, or use --force",
+            Self::Store(nacre_store::Error::ReadOnly { .. }) => {
+                "nacre keeps its records there, also to read: name a --root that can be written to"
+            }
+            Self::Step { source: nacre_sys::Error::Busy { .. }, operation: "unmount", .. } => {
+                "a process has a file or its working directory there; end it and try again"
+            }
             Self::BadPlan { .. } => "nothing was changed; the component is faulty, use another one",
             Self::NoDriver { .. } => "put --root on another file system, or name a driver with --driver",
             _ => match self.class() {

@@ -128,6 +128,12 @@ impl Tree {
     }
 
     fn find(&self, path: &str, follow: bool) -> Result<Found, Error> {
+        if path.is_empty() {
+            return Err(Error::Usage {
+                what: "the path is empty".to_owned(),
+                help: Some("`/` is the root of the container's tree".to_owned()),
+            });
+        }
         self.look(OsStr::new(path), follow)?
             .ok_or_else(|| Error::NotFound { kind: "path", name: path.to_owned() })
     }

@@ -38,6 +38,7 @@ mod open;
 mod plan;
 mod process;
 mod progress;
+mod reserve;
 mod save;
 mod settle;
 mod types;

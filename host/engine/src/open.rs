@@ -13,7 +13,7 @@ use crate::assemble::Holds;
 use crate::driver::{Driver, Prepared};
 use crate::plan::show::explain;
 use crate::types::{Config, Explained};
-use crate::{Error, facts};
+use crate::{Error, facts, reserve};
 
 /// Where nacre keeps its things unless it is told otherwise.
 const DEFAULT_ROOT: &str = "/var/lib/nacre";
@@ -68,6 +68,7 @@ impl Engine {
             opened: Instant::now(),
         };
         if !engine.config.explain {
+            reserve::tend(&engine.root);
             engine.note_boot()?;
             engine.recover()?;
             engine.recover_containers()?;

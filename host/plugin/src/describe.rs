@@ -8,7 +8,7 @@ const MOST: usize = 64;
 
 /// Names of folders beside the drivers' own, on the storage root and in the run directory
 /// (`wit/component.wit`).
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
     "components",
     "containers",
     "content",
@@ -16,6 +16,7 @@ const RESERVED: [&str; 10] = [
     "locks",
     "nacre",
     "owners",
+    "reserve",
     "scripts",
     "sockets",
     "volumes",

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
-use crate::launch::Launched;
+use crate::launch::{self, Launched};
 use crate::signal::{self, Signal};
 use crate::spec::ProcessSpec;
 use crate::state::{ExitStatus, Started};
@@ -61,22 +61,23 @@ pub(crate) fn catch_signals(terminal: bool) -> Result<Signals> {
 }
 
 /// Relays streams and signals until the process ends.
-pub(crate) fn foreground(launched: &Launched, process: &ProcessSpec, signals: Signals) -> Result<ExitStatus> {
+pub(crate) fn foreground(launched: Launched, process: &ProcessSpec, signals: Signals) -> Result<ExitStatus> {
+    let Launched { started, terminal, pipes } = launched;
     let handle = signals.handle();
-    let terminal = launched.terminal.as_ref().map(copy_fd).transpose()?.map(Arc::new);
-    let forwarder = forward(signals, launched.started, terminal.clone());
-    let mut outputs = vec![copy(copy_fd(&launched.pipes.stderr)?, copy_fd(io::stderr())?)];
+    let terminal = terminal.map(|terminal| Arc::new(File::from(terminal)));
+    let forwarder = forward(signals, started, terminal.clone());
+    let mut outputs = vec![copy(reader(pipes.stderr), copy_fd(io::stderr())?)];
     let relay = match &terminal {
         Some(terminal) => {
             outputs.push(copy(copy_fd(terminal.as_ref())?, copy_fd(io::stdout())?));
             process.interactive.then(|| Relay::start(terminal.clone())).transpose()?
         }
         None => {
-            outputs.push(copy(copy_fd(&launched.pipes.stdout)?, copy_fd(io::stdout())?));
+            outputs.push(copy(reader(pipes.stdout), copy_fd(io::stdout())?));
             None
         }
     };
-    let status = launched.wait();
+    let status = launch::wait(started.pid);
     for output in outputs {
         // Closed or late, the output is over either way.
         let _ = output.recv_timeout(LAST_WORDS);
@@ -105,6 +106,11 @@ fn resize(terminal: &File) {
     if let Some(size) = caller_size() {
         let _ = size.set(terminal);
     }
+}
+
+/// This process's only end of a pipe: once it is closed, who writes to the other end learns it.
+fn reader(pipe: io::PipeReader) -> File {
+    File::from(OwnedFd::from(pipe))
 }
 
 /// Copies in a thread until the end of either side. The receiver gets a message then.

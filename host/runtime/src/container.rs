@@ -64,9 +64,10 @@ impl Container {
         let signals = attach::catch_signals(spec.process.terminal)?;
         self.create()?;
         let launched = self.launch(spec, stdin, attach::caller_size(), false)?;
-        started(launched.started);
-        let status = attach::foreground(&launched, &spec.process, signals)?;
-        self.ended(launched.started, &status)?;
+        let process = launched.started;
+        started(process);
+        let status = attach::foreground(launched, &spec.process, signals)?;
+        self.ended(process, &status)?;
         Ok(status)
     }
 
@@ -109,7 +110,7 @@ impl Container {
                 builtin::launch(self.runtime.helper(), &first, &second, stdin, &|_| Ok(()))?
             }
         };
-        attach::foreground(&launched, process, signals)
+        attach::foreground(launched, process, signals)
     }
 
     /// Sends a signal to its first process.

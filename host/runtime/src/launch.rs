@@ -54,11 +54,6 @@ impl Launched {
     pub(crate) fn new(pid: i32, terminal: Option<OwnedFd>, pipes: Pipes) -> Result<Self> {
         Ok(Self { started: started(pid)?, terminal, pipes })
     }
-
-    /// Waits for its end.
-    pub(crate) fn wait(&self) -> Result<ExitStatus> {
-        wait(self.started.pid)
-    }
 }
 
 /// Waits for a process that failed to become the program.

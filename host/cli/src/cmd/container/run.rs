@@ -179,12 +179,22 @@ impl Run {
         let options = self.spec.options()?;
         let engine = cx.engine()?;
         let created = engine.create(&options)?;
-        if self.detach {
-            engine.start_detached(&created.id)?;
-            out::line(created.id)?;
-            return Ok(Exit::OK);
+        let started = if self.detach {
+            engine.start_detached(&created.id).map(|()| None)
+        } else {
+            engine.start_foreground(&created.id).map(Some)
+        };
+        if started.is_err() && options.auto_remove {
+            // One whose process failed to start is gone already.
+            let _ = engine.remove_container(&created.id, true);
         }
-        Ok(exit_of(engine.start_foreground(&created.id)?))
+        match started? {
+            Some(code) => Ok(exit_of(code)),
+            None => {
+                out::line(created.id)?;
+                Ok(Exit::OK)
+            }
+        }
     }
 }
 
