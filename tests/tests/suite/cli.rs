@@ -189,7 +189,9 @@ fn names_from_an_image_do_not_control_the_terminal() {
     nacre.ok(["create", "--name", "box", "--label", "evil=\u{1b}[2J", "base:1", "/x\u{1b}[31m\r"]);
     let path = format!("/{name}");
     let hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-    for args in [&["ps", "-a"] as &[&str], &["ps", "-a", "--format", "table {{.Labels}}"], &["why", "box", &path]] {
+    for args in
+        [&["ps", "-a"] as &[&str], &["ps", "-a", "--format", "table {{.Labels}}"], &["why", "box", &path]]
+    {
         let shown = nacre.ok(args);
         assert!(!shown.contains(hidden) && shown.contains("\\u001b"), "{args:?}: {shown:?}");
     }
