@@ -96,7 +96,7 @@ pub struct Format {
 /// The commands. Those of images and containers are there twice, as in Docker: `nacre ps` is
 /// `nacre container ls`.
 #[derive(Debug, Subcommand)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "a variant is documented at its struct, and clap shows that")]
 pub enum Command {
     Run(container::run::Run),
     Create(container::run::Create),

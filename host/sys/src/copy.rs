@@ -118,7 +118,10 @@ impl Copy<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "source and target, each a directory and a name, of an open copy"
+    )]
     fn directory(
         &self,
         from: BorrowedFd<'_>,
