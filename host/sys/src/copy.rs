@@ -181,6 +181,34 @@ impl Copy<'_> {
     }
 }
 
+/// How the data of a file was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataCopy {
+    /// It is shared with the source (FICLONE).
+    Shared,
+    /// So many bytes were written; holes are not among them.
+    Written(u64),
+}
+
+/// Give an empty file the data of another one, up to `size` bytes: holes are kept, and with `share` the data
+/// is shared where the file system can and all of it is asked for. Not synced.
+pub fn copy_file_data(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    size: u64,
+    whole: u64,
+    share: bool,
+) -> std::io::Result<DataCopy> {
+    if share && size > 0 && size >= whole {
+        match rustix::fs::ioctl_ficlone(to, from) {
+            Ok(()) => return Ok(DataCopy::Shared),
+            Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY | Errno::NOSYS) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(DataCopy::Written(copy_data(from, to, size)?))
+}
+
 /// Copy what is no hole, and give the copy the same size. Returns the bytes written.
 fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64, Errno> {
     let (mut at, mut written) = (0, 0);
@@ -191,6 +219,9 @@ fn copy_data(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<u64, Errno> {
             Err(Errno::INVAL) => at,
             Err(e) => return Err(e),
         };
+        if start >= size {
+            break;
+        }
         let end = rustix::fs::seek(from, SeekFrom::Hole(start)).unwrap_or(size).min(size);
         written += copy_range(from, to, start, end)?;
         at = end.max(start + 1);

@@ -43,7 +43,7 @@ pub mod sync;
 mod usage;
 pub mod xattr;
 
-pub use copy::Copied;
+pub use copy::{Copied, DataCopy, copy_file_data};
 pub use dir::{Dir, Entry};
 pub use error::{Error, Result};
 pub use lock::FileLock;

@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::dir::{Dir, proc_path_at};
@@ -38,6 +38,20 @@ pub fn bind(source: &Dir, target: &Dir, read_only: bool) -> Result<()> {
     attach(&tree, target).map_err(|(step, e)| failed(step, e))
 }
 
+/// The same directory through a mount of its own that is attached nowhere, and through which nothing can be
+/// written and no time of access changes. Needs `CAP_SYS_ADMIN`.
+pub fn read_only_clone(source: &Dir) -> Result<Dir> {
+    let failed = |step: &str, e: Errno| failure("bind", source, step, Vec::new(), e);
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = open_tree(source, "", flags).map_err(|e| failed("open_tree", e))?;
+    set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOATIME, libc::MS_PRIVATE)
+        .map_err(|e| failed("mount_setattr", e))?;
+    let fd = rustix::fs::openat(&tree, ".", crate::dir::DIRECTORY, Mode::empty())
+        .map_err(|e| failed("open", e))?;
+    Ok(Dir::from_fd(fd, source.path()))
+}
+
 /// Mount an empty file system in memory, of at most `size` bytes (none: the kernel's default), its root
 /// with these permission bits. Device files on it do not work, nor do setuid programs.
 pub fn tmpfs(target: &Dir, size: Option<u64>, mode: u32) -> Result<()> {
@@ -48,6 +62,51 @@ pub fn tmpfs(target: &Dir, size: Option<u64>, mode: u32) -> Result<()> {
         context.set("size", &size.to_string())?;
     }
     context.mount(MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID)
+}
+
+/// How a FUSE file system is mounted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FuseOptions {
+    /// What it calls its source.
+    pub source: String,
+    /// Its type, behind `fuse.`.
+    pub subtype: String,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Device files on it do not work.
+    pub no_devices: bool,
+    /// Setuid bits do not count.
+    pub no_setuid: bool,
+    /// Programs on it cannot be run.
+    pub no_exec: bool,
+    /// Reading does not change times.
+    pub no_access_times: bool,
+}
+
+/// Mount a FUSE file system whose permissions the kernel checks, for all users. Returns the descriptor of
+/// /dev/fuse by which it is served: it ends with the last copy of that.
+pub fn fuse(target: &Dir, options: &FuseOptions) -> Result<OwnedFd> {
+    let device = rustix::fs::openat(CWD, "/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| failure("fuse", target, "open /dev/fuse", Vec::new(), e))?;
+    let context = Context::open("fuse", target)?;
+    context.set("source", &options.source)?;
+    context.set("subtype", &options.subtype)?;
+    context.set("fd", &device.as_raw_fd().to_string())?;
+    context.set("rootmode", "40000")?;
+    context.set("user_id", &rustix::process::getuid().as_raw().to_string())?;
+    context.set("group_id", &rustix::process::getgid().as_raw().to_string())?;
+    for flag in ["default_permissions", "allow_other"] {
+        fsconfig_set_flag(&context.fd, flag).map_err(|e| context.failed(flag, e))?;
+    }
+    let attributes = [
+        (options.read_only, MountAttrFlags::MOUNT_ATTR_RDONLY),
+        (options.no_devices, MountAttrFlags::MOUNT_ATTR_NODEV),
+        (options.no_setuid, MountAttrFlags::MOUNT_ATTR_NOSUID),
+        (options.no_exec, MountAttrFlags::MOUNT_ATTR_NOEXEC),
+        (options.no_access_times, MountAttrFlags::MOUNT_ATTR_NOATIME),
+    ];
+    context.mount(attributes.into_iter().filter_map(|(on, flag)| on.then_some(flag)).collect())?;
+    Ok(device)
 }
 
 /// End the topmost mount on a directory. False where nothing is mounted there, or there is no such

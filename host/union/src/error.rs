@@ -36,6 +36,12 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// Something else uses the writable layer.
+    #[error("{} is in use", path.display())]
+    Busy {
+        /// The directory that is locked.
+        path: PathBuf,
+    },
     /// The kernel's door refused.
     #[error(transparent)]
     Sys(#[from] nacre_sys::Error),

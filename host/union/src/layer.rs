@@ -11,9 +11,9 @@ use crate::error::{Context, Result};
 use crate::node::{self, Metadata};
 
 /// Before the name that is deleted (OCI image specification, layer.md).
-const WHITEOUT_PREFIX: &[u8] = b".wh.";
+pub(crate) const WHITEOUT_PREFIX: &[u8] = b".wh.";
 /// In a directory that hides what lies below it.
-const OPAQUE_MARK: &str = ".wh..wh..opq";
+pub(crate) const OPAQUE_MARK: &str = ".wh..wh..opq";
 const OPAQUE_ATTRIBUTES: [&[u8]; 2] = [b"trusted.overlay.opaque", b"user.overlay.opaque"];
 
 /// How a layer says that a name is deleted, or that a directory hides what lies below it.
@@ -45,8 +45,8 @@ pub(crate) enum Here {
 /// What one layer has in a directory.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// Visible names, in no order. The type may be `Unknown`.
-    pub(crate) entries: Vec<(OsString, FileType)>,
+    /// Visible names, in no order, with their types, which may be `Unknown`, and their inodes' numbers.
+    pub(crate) entries: Vec<(OsString, FileType, u64)>,
     /// Deleted names.
     pub(crate) whiteouts: HashSet<OsString>,
 }
@@ -114,18 +114,18 @@ impl Whiteouts {
                     Some(name) => {
                         listing.whiteouts.insert(OsStr::from_bytes(name).to_owned());
                     }
-                    None => listing.entries.push((entry.name, entry.kind)),
+                    None => listing.entries.push((entry.name, entry.kind, entry.ino)),
                 },
                 Self::Overlay if matches!(entry.kind, FileType::CharacterDevice | FileType::Unknown) => {
                     match node::stat(dir, &entry.name)? {
                         Some(found) if is_whiteout_device(&found) => {
                             listing.whiteouts.insert(entry.name);
                         }
-                        Some(found) => listing.entries.push((entry.name, found.kind)),
+                        Some(found) => listing.entries.push((entry.name, found.kind, entry.ino)),
                         None => {}
                     }
                 }
-                _ => listing.entries.push((entry.name, entry.kind)),
+                _ => listing.entries.push((entry.name, entry.kind, entry.ino)),
             }
         }
         Ok(listing)
@@ -136,7 +136,7 @@ fn is_whiteout_device(found: &Metadata) -> bool {
     found.kind == FileType::CharacterDevice && found.rdev == 0
 }
 
-fn has_whiteout_file(dir: &Dir, name: &OsStr) -> Result<bool> {
+pub(crate) fn has_whiteout_file(dir: &Dir, name: &OsStr) -> Result<bool> {
     let mut file = WHITEOUT_PREFIX.to_vec();
     file.extend_from_slice(name.as_bytes());
     // A name may be so long that its whiteout cannot exist.

@@ -33,7 +33,10 @@
 mod change;
 mod compare;
 mod error;
+#[cfg(feature = "fuse")]
+pub mod fuse;
 mod layer;
+pub mod live;
 mod node;
 mod stack;
 mod trail;

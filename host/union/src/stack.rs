@@ -200,7 +200,7 @@ impl Merged {
         let last = self.parts.len().saturating_sub(1);
         for (n, Part { layer, whiteouts, dir }) in self.parts.iter().enumerate() {
             let listing = whiteouts.list(dir)?;
-            for (name, kind) in listing.entries {
+            for (name, kind, _) in listing.entries {
                 // Names are only remembered where there is a layer left to hide them in.
                 let new = if n == last { !decided.contains(&name) } else { decided.insert(name.clone()) };
                 if new {

@@ -65,7 +65,7 @@ impl Search {
         hides: bool,
     ) -> Result<Level> {
         let listing = self.whiteouts.list(&dir)?;
-        let left: Vec<_> = listing.entries.into_iter().map(|(name, _)| name).collect();
+        let left: Vec<_> = listing.entries.into_iter().map(|(name, ..)| name).collect();
         let mut level =
             Level { path, dir, below, how, hides, inside: Inside::default(), left: left.into_iter() };
         if let Some(below) = &level.below {

@@ -1,0 +1,109 @@
+//! The tree as a file system of its own, through FUSE.
+//!
+//! Whatever reads or writes data goes past the server where the kernel can do that (passthrough, Linux 6.9):
+//! it then works on the layer's file itself. Names and attributes are promised to the kernel for long, since
+//! nobody else changes the tree.
+
+mod convert;
+mod data;
+mod handles;
+mod list;
+mod ops;
+mod reply;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use fuser::{Config, Notifier, Session, SessionACL};
+use nacre_sys::Dir;
+pub use nacre_sys::mount::FuseOptions;
+
+use crate::live::Tree;
+use handles::Handles;
+
+/// How a tree is served.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Threads that serve it; 0: as many as there are processors, at most 8.
+    pub threads: usize,
+    /// Let the kernel work on the layers' files itself where it can.
+    pub passthrough: bool,
+    /// Flags of the mount.
+    pub mount: FuseOptions,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        let mount =
+            FuseOptions { source: "nacre".into(), subtype: "nacre-union".into(), ..FuseOptions::default() };
+        Self { threads: 0, passthrough: true, mount }
+    }
+}
+
+/// A tree that is mounted, and not yet served: who looks at it waits.
+#[derive(Debug)]
+pub struct Mounted {
+    session: Session<Server>,
+}
+
+/// Mount a tree on a directory.
+pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounted> {
+    // What is made gets the bits that it is given.
+    rustix::process::umask(rustix::fs::Mode::empty());
+    raise_descriptor_limit();
+    let notifier = Arc::new(OnceLock::new());
+    let server = Server {
+        tree: Arc::new(tree),
+        handles: Handles::default(),
+        notifier: notifier.clone(),
+        passthrough: options.passthrough,
+    };
+    let mut config = Config::default();
+    config.n_threads = Some(threads(options.threads));
+    config.clone_fd = true;
+    let target = Dir::open(at).map_err(|e| io::Error::other(e.to_string()))?;
+    let device = nacre_sys::mount::fuse(&target, &options.mount).map_err(|e| io::Error::other(e.to_string()))?;
+    let session = Session::from_fd(server, device, SessionACL::All, config)?;
+    let _ = notifier.set(session.notifier());
+    Ok(Mounted { session })
+}
+
+impl Mounted {
+    /// Serve it until it is unmounted.
+    pub fn serve(self) -> io::Result<()> {
+        self.session.run()
+    }
+}
+
+/// Names and attributes stay what they are until the kernel itself changes them.
+const FOREVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What answers the kernel.
+#[derive(Debug)]
+pub(crate) struct Server {
+    tree: Arc<Tree>,
+    handles: Handles,
+    notifier: Arc<OnceLock<Notifier>>,
+    passthrough: bool,
+}
+
+fn threads(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+        n => n,
+    }
+}
+
+/// Each directory that the kernel knows is held open.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|s| s.trim().parse().ok());
+    let most = most.unwrap_or(1 << 20);
+    if setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: Some(most) }).is_err() {
+        let hard = getrlimit(Resource::Nofile).maximum;
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard });
+    }
+}

@@ -1,0 +1,292 @@
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nacre_sys::{DataCopy, Dir};
+use rustix::fs::{FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
+
+use super::inode::Inode;
+use super::place::Place;
+use super::policy::{CopyUp, CopyUpKind};
+use super::{Result, Tree, Upper, sys_errno};
+
+/// For each layer that was asked about: the names of its files that have several, by inode.
+pub(crate) type LinkMap = HashMap<usize, Arc<HashMap<u64, Vec<PathBuf>>>>;
+
+impl Tree {
+    /// Bring a file or directory into the writable layer, if it is not there: with its mode, owner, times and
+    /// attributes, all its names, and the first `needed` bytes of its data (none: all of it). It is complete
+    /// and synced before anybody sees it there.
+    pub fn copy_up(&self, inode: &Arc<Inode>, needed: Option<u64>) -> Result<()> {
+        if inode.is_upper() {
+            return Ok(());
+        }
+        let top = self.top()?;
+        if inode.kind == FileType::Directory {
+            let _tree = self.names.write();
+            return self.raise(inode).map(drop);
+        }
+        let _one = inode.copying.lock();
+        if inode.is_upper() {
+            return Ok(());
+        }
+        let lower = inode.place().ok_or(Errno::STALE)?;
+        let stat = lower.stat()?;
+        let temp = top.temp();
+        self.copy_to_work(top, &lower, &stat, &temp, needed).inspect_err(|_| top.discard(&temp))?;
+        let _tree = self.names.write();
+        self.publish(inode, &stat, &temp).inspect_err(|_| top.discard(&temp))
+    }
+
+    fn copy_to_work(
+        &self,
+        top: &Upper,
+        lower: &Place,
+        stat: &Stat,
+        temp: &str,
+        needed: Option<u64>,
+    ) -> Result<()> {
+        let made = Place::At(top.work.clone(), temp.into());
+        self.counters.copied.fetch_add(1, Ordering::Relaxed);
+        match super::probe::kind(stat) {
+            FileType::RegularFile => {
+                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let to = rustix::fs::openat(&*top.work, temp, flags, Mode::RUSR | Mode::WUSR)?;
+                self.copy_data(lower, stat, &to, needed)?;
+                self.dress(lower, &made, stat)?;
+                if !self.options.volatile {
+                    rustix::fs::fsync(&to)?;
+                }
+                return Ok(());
+            }
+            FileType::Symlink => rustix::fs::symlinkat(OsStr::from_bytes(&lower.read_link()?), &*top.work, temp)?,
+            kind => rustix::fs::mknodat(&*top.work, temp, kind, Mode::RUSR, stat.st_rdev)?,
+        }
+        self.dress(lower, &made, stat)
+    }
+
+    fn copy_data(&self, lower: &Place, stat: &Stat, to: &OwnedFd, needed: Option<u64>) -> Result<()> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let needed = needed.unwrap_or(size).min(size);
+        if needed == 0 {
+            return Ok(());
+        }
+        let from = lower.open(OFlags::RDONLY)?;
+        let same = rustix::fs::fstat(to)?.st_dev == stat.st_dev;
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        let kind = self.options.copy_up.choose(&CopyUp { size, allocated, same_filesystem: same, needed });
+        let share = kind == CopyUpKind::Reflink;
+        let copied = nacre_sys::copy_file_data(&from, to, needed, size, share);
+        match copied.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))? {
+            DataCopy::Shared => self.counters.shared.fetch_add(1, Ordering::Relaxed),
+            DataCopy::Written(bytes) => self.counters.copied_bytes.fetch_add(bytes, Ordering::Relaxed),
+        };
+        Ok(())
+    }
+
+    /// Owner, attributes, mode and times, in this order: a change of owner takes capabilities and setuid bits
+    /// away.
+    fn dress(&self, from: &Place, to: &Place, stat: &Stat) -> Result<()> {
+        to.chown(Some(stat.st_uid), Some(stat.st_gid))?;
+        for name in from.list_xattrs()?.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+            let private = name.starts_with(b"trusted.overlay.") && self.is_private(name);
+            let Some(value) = (if private { None } else { from.xattr(name)? }) else { continue };
+            match to.set_xattr(name, &value, XattrFlags::empty()) {
+                // A security module labels what it makes; its label cannot always be set.
+                Err(e) if name == b"security.selinux" && e != Errno::NOSPC => {}
+                other => other?,
+            }
+        }
+        if super::probe::kind(stat) != FileType::Symlink {
+            to.chmod(stat.st_mode)?;
+        }
+        to.set_times(&times(stat))
+    }
+
+    /// Give a complete copy in the work directory its place in the writable layer.
+    fn publish(&self, inode: &Arc<Inode>, stat: &Stat, temp: &str) -> Result<()> {
+        let top = self.top()?;
+        let name = inode.state.lock().names.first().cloned();
+        let Some((parent, name)) = name else {
+            // It was deleted, and is still open: the copy has no name.
+            let held = Place::At(top.work.clone(), temp.into());
+            let held = held.hold()?;
+            top.discard(temp);
+            inode.state.lock().upper = Some(held);
+            return Ok(());
+        };
+        let dir = self.raise(&parent)?;
+        let before = rustix::fs::fstat(&*dir)?;
+        rustix::fs::renameat_with(&*top.work, temp, &*dir, &name, RenameFlags::NOREPLACE)?;
+        let place = Place::At(dir.clone(), name.clone());
+        let made = place.stat()?;
+        let _ = rustix::fs::futimens(&*dir, &times(&before));
+        let lower = {
+            let mut state = inode.state.lock();
+            state.upper = Some(place.clone());
+            state.lower.clone()
+        };
+        self.table.lock().set_alias(inode, (made.st_dev, made.st_ino));
+        parent.entries_changed();
+        if stat.st_nlink > 1
+            && let Some(Place::At(lower_dir, _)) = lower
+        {
+            self.link_other_names(inode, &parent, &lower_dir, stat.st_ino, &place);
+        }
+        Ok(())
+    }
+
+    /// Bring a directory into the writable layer, and before it those above. The tree's names are locked.
+    pub(crate) fn raise(&self, inode: &Arc<Inode>) -> Result<Arc<Dir>> {
+        if let Some(dir) = inode.upper_dir() {
+            return Ok(dir);
+        }
+        let top = self.top()?;
+        let (parent, name) = inode.state.lock().names.first().cloned().ok_or(Errno::NOENT)?;
+        let above = self.raise(&parent)?;
+        let lower = inode.place().ok_or(Errno::STALE)?;
+        let stat = lower.stat()?;
+        let temp = top.temp();
+        let made = top.work.make_dir(&temp, 0o700).map_err(|e| sys_errno(&e))?;
+        let made = Arc::new(made);
+        let before = rustix::fs::fstat(&*above)?;
+        let done = self
+            .dress(&lower, &Place::At(made.clone(), OsString::new()), &stat)
+            .and_then(|()| {
+                rustix::fs::renameat_with(&*top.work, &temp, &*above, &name, RenameFlags::NOREPLACE)
+            });
+        done.inspect_err(|_| top.discard(&temp))?;
+        let _ = rustix::fs::futimens(&*above, &times(&before));
+        self.counters.copied.fetch_add(1, Ordering::Relaxed);
+        let real = rustix::fs::fstat(&*made)?;
+        {
+            let mut state = inode.state.lock();
+            state.upper = Some(Place::At(made.clone(), OsString::new()));
+            if let Some(dir) = &mut state.dir {
+                dir.upper = Some(made.clone());
+                dir.listing = None;
+            }
+        }
+        self.table.lock().set_alias(inode, (real.st_dev, real.st_ino));
+        parent.entries_changed();
+        Ok(made)
+    }
+
+    /// The other names that the copied file has in its layer become names of the copy, as far as the tree
+    /// shows them: they stay one file. A name that cannot be made stays what it was.
+    fn link_other_names(
+        &self,
+        inode: &Arc<Inode>,
+        parent: &Arc<Inode>,
+        lower_dir: &Arc<Dir>,
+        ino: u64,
+        place: &Place,
+    ) {
+        let layer = parent.parts().and_then(|parts| {
+            parts.lowers.iter().find(|part| Arc::ptr_eq(&part.dir, lower_dir)).map(|part| part.layer)
+        });
+        let Some(layer) = layer else { return };
+        let paths = match self.links_of(layer) {
+            Ok(map) => map.get(&ino).cloned().unwrap_or_default(),
+            Err(e) => {
+                tracing::warn!("hard links of a copied file cannot be searched for: {e}");
+                return;
+            }
+        };
+        for path in paths {
+            if let Err(e) = self.link_name(inode, &path, place) {
+                tracing::debug!("{} stays a file of its own: {e}", path.display());
+            }
+        }
+    }
+
+    fn link_name(&self, inode: &Arc<Inode>, path: &Path, place: &Place) -> Result<()> {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        let mut held = Vec::new();
+        let linked = (|| {
+            let mut at = self.root.clone();
+            for part in dir {
+                let found = self.probe(&at, part)?.ok_or(Errno::NOENT)?;
+                at = self.adopt(&at, part, found)?.0;
+                held.push(at.ino);
+            }
+            let found = self.probe(&at, name)?.ok_or(Errno::NOENT)?;
+            if found.upper.is_some() || (found.stat.st_dev, found.stat.st_ino) != inode.key {
+                return Ok(());
+            }
+            let upper = self.raise(&at)?;
+            let before = rustix::fs::fstat(&*upper)?;
+            place.link_to(&upper, name)?;
+            let _ = rustix::fs::futimens(&*upper, &times(&before));
+            self.table.lock().add_name(inode, &at, name);
+            at.entries_changed();
+            Ok(())
+        })();
+        let mut table = self.table.lock();
+        held.into_iter().for_each(|number| table.release(number, 1));
+        linked
+    }
+
+    /// The files of a layer that have several names. The layer's directories are read once.
+    fn links_of(&self, layer: usize) -> Result<Arc<HashMap<u64, Vec<PathBuf>>>> {
+        let mut known = self.links.lock();
+        if let Some(map) = known.get(&layer) {
+            return Ok(map.clone());
+        }
+        let root = &self.lowers.get(layer).ok_or(Errno::INVAL)?.root;
+        let mut names: HashMap<u64, Vec<PathBuf>> = HashMap::new();
+        let mut pending = vec![PathBuf::new()];
+        while let Some(path) = pending.pop() {
+            let dir = root.sub(&path).map_err(|e| sys_errno(&e))?;
+            for entry in dir.entries().map_err(|e| sys_errno(&e))? {
+                match entry.kind {
+                    FileType::Directory => pending.push(path.join(&entry.name)),
+                    _ => names.entry(entry.ino).or_default().push(path.join(&entry.name)),
+                }
+            }
+        }
+        names.retain(|_, paths| paths.len() > 1);
+        let map = Arc::new(names);
+        known.insert(layer, map.clone());
+        Ok(map)
+    }
+
+    /// Bring all that a directory shows into the writable layer, so that it needs no other.
+    pub(crate) fn make_whole(&self, inode: &Arc<Inode>) -> Result<()> {
+        let Some(parts) = inode.parts() else { return self.copy_up(inode, None) };
+        if parts.lowers.is_empty() {
+            // What is in it can have parts below only where it has some itself.
+            return Ok(());
+        }
+        self.copy_up(inode, None)?;
+        for entry in &self.listing(inode)?.entries {
+            if let Some((child, _)) = self.lookup(inode, &entry.name)? {
+                let done = self.make_whole(&child);
+                self.forget(child.ino, 1);
+                done?;
+            }
+        }
+        let _tree = self.names.write();
+        let dir = inode.upper_dir().ok_or(Errno::STALE)?;
+        let before = rustix::fs::fstat(&*dir)?;
+        self.set_opaque(&dir)?;
+        let _ = rustix::fs::futimens(&*dir, &times(&before));
+        if let Some(dir) = &mut inode.state.lock().dir {
+            (dir.lowers, dir.names, dir.listing) = (Arc::new([]), None, None);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn times(stat: &Stat) -> Timestamps {
+    let time = |sec: i64, nsec: u64| Timespec { tv_sec: sec, tv_nsec: nsec.try_into().unwrap_or(0) };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
