@@ -33,22 +33,54 @@ pub fn bind(source: &Dir, target: &Dir, read_only: bool) -> Result<()> {
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = open_tree(source, "", flags).map_err(|e| failed("open_tree", e))?;
     if read_only {
-        set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, 0).map_err(|e| failed("mount_setattr", e))?;
+        set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0).map_err(|e| failed("mount_setattr", e))?;
     }
     attach(&tree, target).map_err(|(step, e)| failed(step, e))
 }
 
 /// The same directory through a mount of its own that is attached nowhere, and through which nothing can be
-/// written and no time of access changes. Needs `CAP_SYS_ADMIN`.
+/// written and no time of access changes. The mount that it was opened by is not kept busy. Needs
+/// `CAP_SYS_ADMIN`.
 pub fn read_only_clone(source: &Dir) -> Result<Dir> {
+    let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOATIME;
+    let tree = clone_tree(source, set, libc::MOUNT_ATTR__ATIME)?;
+    reopen(&tree, Path::new("."), source)
+}
+
+/// Two directories of one mount through a mount of their own that is attached nowhere: a rename from one to
+/// the other works. The mount that they were opened by is not kept busy. Needs `CAP_SYS_ADMIN`.
+pub fn private_clone(first: &Dir, second: &Dir) -> Result<(Dir, Dir)> {
+    let (one, two) = (first.real_path()?, second.real_path()?);
+    let shared: std::path::PathBuf =
+        one.components().zip(two.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
+    let tree = clone_tree(&Dir::open(&shared)?, 0, 0)?;
+    let below = |path: &Path, dir: &Dir| {
+        let rel = path.strip_prefix(&shared).unwrap_or(path);
+        let rel = if rel.as_os_str().is_empty() { Path::new(".") } else { rel };
+        let cloned = reopen(&tree, rel, dir)?;
+        let (was, is) = (dir.stat("")?, cloned.stat("")?);
+        if (was.st_dev, was.st_ino) == (is.st_dev, is.st_ino) {
+            Ok(cloned)
+        } else {
+            // Something is mounted on the way.
+            Err(failure("bind", dir, "open", Vec::new(), Errno::XDEV))
+        }
+    };
+    Ok((below(&one, first)?, below(&two, second)?))
+}
+
+fn clone_tree(source: &Dir, set: u64, clear: u64) -> Result<OwnedFd> {
     let failed = |step: &str, e: Errno| failure("bind", source, step, Vec::new(), e);
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = open_tree(source, "", flags).map_err(|e| failed("open_tree", e))?;
-    set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOATIME, libc::MS_PRIVATE)
-        .map_err(|e| failed("mount_setattr", e))?;
-    let fd = rustix::fs::openat(&tree, ".", crate::dir::DIRECTORY, Mode::empty())
-        .map_err(|e| failed("open", e))?;
+    set_attributes(tree.as_fd(), set, clear, libc::MS_PRIVATE).map_err(|e| failed("mount_setattr", e))?;
+    Ok(tree)
+}
+
+fn reopen(tree: &OwnedFd, rel: &Path, source: &Dir) -> Result<Dir> {
+    let fd = crate::dir::resolve(tree.as_fd(), rel, crate::dir::DIRECTORY, Mode::empty())
+        .map_err(|e| failure("bind", source, "open", Vec::new(), e))?;
     Ok(Dir::from_fd(fd, source.path()))
 }
 
@@ -216,12 +248,12 @@ fn attach(mount: &OwnedFd, target: &Dir) -> Result<(), (&'static str, Errno)> {
 
 /// A mount that is attached to a shared one becomes shared itself.
 fn make_private(mount: BorrowedFd<'_>) -> Result<(), Errno> {
-    set_attributes(mount, 0, libc::MS_PRIVATE)
+    set_attributes(mount, 0, 0, libc::MS_PRIVATE)
 }
 
 /// `mount_setattr(2)` on the mount that a descriptor is the root of.
-fn set_attributes(mount: BorrowedFd<'_>, set: u64, propagation: u64) -> Result<(), Errno> {
-    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation, userns_fd: 0 };
+fn set_attributes(mount: BorrowedFd<'_>, set: u64, clear: u64, propagation: u64) -> Result<(), Errno> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
     // SAFETY: `attributes` is a mount_attr of the size passed, and lives through the call, which only
     // reads it; the path is a NUL-terminated literal.
     let result = unsafe {

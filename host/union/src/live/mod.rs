@@ -163,9 +163,17 @@ impl Tree {
         if work.exists("work")? {
             work.remove_tree("work")?;
         }
+        let made = work.make_dir("work", 0o700)?;
+        let (root, work) = match nacre_sys::mount::private_clone(&upper.root, &made) {
+            Ok((root, work)) => (Arc::new(root), Arc::new(work)),
+            Err(e) => {
+                tracing::debug!("the writable layer is reached without a mount of its own: {e}");
+                (upper.root.clone(), Arc::new(made))
+            }
+        };
         let upper = Upper {
-            root: upper.root,
-            work: Arc::new(work.make_dir("work", 0o700)?),
+            root,
+            work,
             whiteouts: upper.whiteouts,
             whiteout: Mutex::new(None),
             temps: AtomicU64::new(0),
@@ -331,6 +339,10 @@ fn guarded(layer: Layer) -> Layer {
 fn lock(work: &Dir) -> crate::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(work, ".", flags, Mode::empty()).on("open", work.path(), "")?;
+    let fd = match nacre_sys::mount::private_clone(work, work) {
+        Ok((own, _)) => rustix::fs::openat(&own, ".", flags, Mode::empty()).on("open", work.path(), "")?,
+        Err(_) => fd,
+    };
     for _ in 0..LOCK_TRIES {
         match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(fd),

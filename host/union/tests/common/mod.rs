@@ -1,6 +1,8 @@
 //! A directory that a test works in; mounts in it end with it.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod ops;
+
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,174 @@
+//! The tree that is served, against a plain directory and against the kernel's own overlayfs.
+#![cfg(feature = "fuse")]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use common::ops::{Op, apply, op};
+use common::{Scratch, Tree as Shown, root, see, see_stack};
+use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
+use nacre_union::fuse::{ServeOptions, mount as serve};
+use nacre_union::live::{Options, Tree};
+use nacre_union::{Stack, Whiteouts};
+use proptest::prelude::*;
+
+/// A mount and the thread that serves it.
+struct Live<'a> {
+    s: &'a Scratch,
+    at: &'a str,
+    server: Option<std::thread::JoinHandle<std::io::Result<()>>>,
+}
+
+impl<'a> Live<'a> {
+    fn new(
+        s: &'a Scratch,
+        upper: &str,
+        lowers: &[String],
+        whiteouts: Whiteouts,
+        passthrough: bool,
+    ) -> Self {
+        s.make(&["live", &format!("live-work-{upper}")]);
+        let tree = Tree::open(
+            s.layer(upper, whiteouts),
+            &s.sub(&format!("live-work-{upper}")),
+            lowers.iter().map(|lower| s.layer(lower, whiteouts)),
+            Options { volatile: true, ..Options::default() },
+        );
+        let options = ServeOptions { passthrough, threads: 2, ..ServeOptions::default() };
+        let mounted = serve(tree.unwrap(), &s.path().join("live"), &options).unwrap();
+        let server = std::thread::spawn(move || mounted.serve());
+        Self { s, at: "live", server: Some(server) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.s.path().join(self.at)
+    }
+
+    fn end(mut self) {
+        assert!(mount::unmount(&self.s.dir, self.at).unwrap());
+        self.server.take().unwrap().join().unwrap().unwrap();
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        if self.server.is_some() {
+            let _ = mount::detach(&self.s.dir, self.at);
+        }
+    }
+}
+
+fn by_kernel(s: &Scratch, upper: &str, lowers: &[String]) {
+    s.make(&["merged", &format!("work-{upper}")]);
+    OverlayMount::new(lowers.iter().map(|lower| s.sub(lower)))
+        .upper(s.sub(upper), s.sub(&format!("work-{upper}")))
+        .options(OverlayOptions {
+            index: Some(false),
+            metacopy: Some(false),
+            redirect_dir: Some(false),
+            ..Default::default()
+        })
+        .mount(&s.sub("merged"))
+        .unwrap();
+}
+
+/// Which names are one file.
+fn links(root: &Path) -> BTreeSet<Vec<PathBuf>> {
+    let mut groups: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
+    for (path, seen) in see(root) {
+        let meta = root.join(&path).symlink_metadata().unwrap();
+        if !seen.is_dir() && meta.nlink() > 1 {
+            groups.entry(meta.ino()).or_default().push(path);
+        }
+    }
+    groups.into_values().collect()
+}
+
+/// Without what no two trees have in common: when directories were changed.
+fn timeless(tree: Shown) -> Shown {
+    let still = |(path, mut seen): (PathBuf, common::Seen)| {
+        if seen.is_dir() {
+            seen.mtime = (0, 0);
+        }
+        (path, seen)
+    };
+    tree.into_iter().map(still).collect()
+}
+
+/// One layer more, written through the mount of nacre and to a plain copy alike.
+fn ours(s: &Scratch, number: usize, ops: &[Op], passthrough: bool) {
+    let upper = format!("layer-{number}");
+    let lowers: Vec<_> = (0..number).rev().map(|n| format!("layer-{n}")).collect();
+    s.make(&[&upper]);
+    let live = Live::new(s, &upper, &lowers, Whiteouts::Overlay, passthrough);
+    let plain = format!("plain-{number}");
+    let plain = s.path().join(plain);
+    let copied = std::process::Command::new("cp").arg("-a").arg(live.path()).arg(&plain).status().unwrap();
+    assert!(copied.success());
+    for (n, op) in ops.iter().enumerate() {
+        let n = (number * 1000 + n) as i64;
+        apply(&plain, op, n);
+        apply(&live.path(), op, n);
+        assert_eq!(timeless(see(&live.path())), timeless(see(&plain)), "after {op:?}");
+    }
+    assert_eq!(links(&live.path()), links(&plain), "hard links");
+    let shown = see(&live.path());
+    let groups = links(&live.path());
+    live.end();
+    let again = Live::new(s, &upper, &lowers, Whiteouts::Overlay, passthrough);
+    assert_eq!(see(&again.path()), shown, "mounted again");
+    assert_eq!(links(&again.path()), groups, "hard links, mounted again");
+    again.end();
+    by_kernel(s, &upper, &lowers);
+    assert_eq!(see(&s.path().join("merged")), shown, "mounted by the kernel");
+    assert!(mount::unmount(&s.dir, "merged").unwrap());
+    let stack = Stack::writable(
+        s.layer(&upper, Whiteouts::Overlay),
+        lowers.iter().map(|lower| s.layer(lower, Whiteouts::Overlay)),
+    );
+    assert_eq!(see_stack(&stack), shown, "in process");
+}
+
+/// One layer more, written through the kernel's overlayfs.
+fn theirs(s: &Scratch, number: usize, ops: &[Op]) {
+    let upper = format!("layer-{number}");
+    let lowers: Vec<_> = (0..number).rev().map(|n| format!("layer-{n}")).collect();
+    s.make(&[&upper]);
+    by_kernel(s, &upper, &lowers);
+    let merged = s.path().join("merged");
+    for (n, op) in ops.iter().enumerate() {
+        apply(&merged, op, (number * 1000 + n) as i64);
+    }
+    let shown = see(&merged);
+    assert!(mount::unmount(&s.dir, "merged").unwrap());
+    let live = Live::new(s, &upper, &lowers, Whiteouts::Overlay, true);
+    assert_eq!(see(&live.path()), shown, "mounted by nacre");
+    live.end();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 24, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_tree_is_what_a_plain_directory_would_be_and_the_kernel_shows_the_same(
+        history in prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::vec(op(), 1..20)), 2..5)
+    ) {
+        if root() {
+            let s = Scratch::new();
+            s.make(&["layer-0"]);
+            for (n, (by_us, passthrough, ops)) in history.iter().enumerate() {
+                if *by_us {
+                    ours(&s, n + 1, ops, *passthrough);
+                } else {
+                    theirs(&s, n + 1, ops);
+                }
+            }
+        }
+    }
+}
