@@ -11,8 +11,9 @@ import container
 import load
 import ps
 import report
+import union
 
-BENCHMARKS = {"load": load.run, "container": container.run, "ps": ps.run, "call": call.run}
+BENCHMARKS = {"load": load.run, "container": container.run, "ps": ps.run, "call": call.run, "union": union.run}
 
 
 def main():

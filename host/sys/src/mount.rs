@@ -33,7 +33,8 @@ pub fn bind(source: &Dir, target: &Dir, read_only: bool) -> Result<()> {
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let tree = open_tree(source, "", flags).map_err(|e| failed("open_tree", e))?;
     if read_only {
-        set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0).map_err(|e| failed("mount_setattr", e))?;
+        set_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0)
+            .map_err(|e| failed("mount_setattr", e))?;
     }
     attach(&tree, target).map_err(|(step, e)| failed(step, e))
 }

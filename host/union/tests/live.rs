@@ -24,13 +24,7 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    fn new(
-        s: &'a Scratch,
-        upper: &str,
-        lowers: &[String],
-        whiteouts: Whiteouts,
-        passthrough: bool,
-    ) -> Self {
+    fn new(s: &'a Scratch, upper: &str, lowers: &[String], whiteouts: Whiteouts, passthrough: bool) -> Self {
         s.make(&["live", &format!("live-work-{upper}")]);
         let tree = Tree::open(
             s.layer(upper, whiteouts),

@@ -13,7 +13,8 @@ use nacre_union::live::policy::Whole;
 use nacre_union::live::{DirectoryRename, Options, Tree};
 use nacre_union::{Layer, Whiteouts};
 
-const USAGE: &str = "usage: nacre-union SOURCE MOUNTPOINT -o lowerdir=A[:B…][,upperdir=U,workdir=W][,OPTION…] [-f]";
+const USAGE: &str =
+    "usage: nacre-union SOURCE MOUNTPOINT -o lowerdir=A[:B…][,upperdir=U,workdir=W][,OPTION…] [-f]";
 /// Set for the process that serves: it tells on standard output that the mount is there.
 const SERVER: &str = "NACRE_UNION_SERVER";
 
@@ -171,12 +172,16 @@ impl Asked {
             ("noexec", _) => self.serve.mount.no_exec = true,
             ("noatime", _) => self.serve.mount.no_access_times = true,
             // overlayfs's own that change nothing here.
-            ("redirect_dir" | "index" | "metacopy" | "xino" | "nfs_export" | "uuid" | "verity" | "fsync", _) => {}
+            (
+                "redirect_dir" | "index" | "metacopy" | "xino" | "nfs_export" | "uuid" | "verity" | "fsync",
+                _,
+            ) => {}
             ("copyup" | "dir_rename" | "layout" | "passthrough", _) => {
                 return Err(format!("{option} is not known"));
             }
             // What everybody has anyhow, and what mount(8) keeps for itself.
-            ("rw" | "dev" | "suid" | "exec" | "atime" | "relatime" | "async" | "defaults" | "_netdev", _) => {}
+            ("rw" | "dev" | "suid" | "exec" | "atime" | "relatime" | "async" | "defaults" | "_netdev", _) => {
+            }
             (key, _) if key.starts_with("x-") => {}
             _ => return Err(format!("{option} is not known")),
         }

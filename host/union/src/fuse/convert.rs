@@ -56,7 +56,9 @@ pub(crate) fn time(time: TimeOrNow) -> TimeToSet {
         TimeOrNow::SpecificTime(time) => time,
     };
     match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => TimeToSet::At(since.as_secs().try_into().unwrap_or(i64::MAX), since.subsec_nanos().into()),
+        Ok(since) => {
+            TimeToSet::At(since.as_secs().try_into().unwrap_or(i64::MAX), since.subsec_nanos().into())
+        }
         Err(before) => {
             let before = before.duration();
             let whole = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);

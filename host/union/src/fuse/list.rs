@@ -61,6 +61,7 @@ impl Server {
 
 fn dots(inode: &Arc<Inode>) -> [Entry; 2] {
     let parent = inode.parent_number();
-    let dot = |cookie, name: &str, number| Entry { cookie, name: name.into(), kind: FileType::Directory, number };
+    let dot =
+        |cookie, name: &str, number| Entry { cookie, name: name.into(), kind: FileType::Directory, number };
     [dot(DOT, ".", inode.number()), dot(DOT_DOT, "..", parent)]
 }

@@ -65,7 +65,8 @@ pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounte
     config.n_threads = Some(threads(options.threads));
     config.clone_fd = true;
     let target = Dir::open(at).map_err(|e| io::Error::other(e.to_string()))?;
-    let device = nacre_sys::mount::fuse(&target, &options.mount).map_err(|e| io::Error::other(e.to_string()))?;
+    let device =
+        nacre_sys::mount::fuse(&target, &options.mount).map_err(|e| io::Error::other(e.to_string()))?;
     let session = Session::from_fd(server, device, SessionACL::All, config)?;
     let _ = notifier.set(session.notifier());
     Ok(Mounted { session })

@@ -51,9 +51,12 @@ fn answer_xattr(value: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
     }
 }
 
+fn owner(req: &Request, mode: u32, umask: u32) -> Owner {
+    Owner { uid: req.uid(), gid: req.gid(), mode, umask }
+}
+
 impl Server {
-    fn make(&self, req: &Request, parent: INodeNo, name: &OsStr, new: New<'_>, mode: u32, umask: u32, reply: ReplyEntry) {
-        let owner = Owner { uid: req.uid(), gid: req.gid(), mode, umask };
+    fn make(&self, parent: INodeNo, name: &OsStr, new: New<'_>, owner: Owner, reply: ReplyEntry) {
         let made = self
             .inode(parent)
             .and_then(|parent| self.tree.create(&parent, name, new, owner))
@@ -61,7 +64,12 @@ impl Server {
         self.reply_entry(made, reply);
     }
 
-    fn with_handle(&self, fh: FileHandle, reply: ReplyEmpty, work: impl FnOnce(&super::handles::Handle) -> Result<()>) {
+    fn with_handle(
+        &self,
+        fh: FileHandle,
+        reply: ReplyEmpty,
+        work: impl FnOnce(&super::handles::Handle) -> Result<()>,
+    ) {
         match self.handles.get(fh.0) {
             Ok(handle) => answer(work(&handle), reply),
             Err(e) => reply.error(e),
@@ -89,7 +97,7 @@ impl Filesystem for Server {
         match self.inode(parent).and_then(|parent| self.tree.lookup(&parent, name)) {
             Ok(Some(found)) => self.reply_entry(Ok(found), reply),
             // No node, and that for long: the kernel remembers that there is nothing.
-            Ok(None) => reply.entry(&FOREVER, &super::ops::absent(), Generation(0)),
+            Ok(None) => reply.entry(&FOREVER, &absent(), Generation(0)),
             Err(e) => reply.error(errno(e)),
         }
     }
@@ -149,20 +157,29 @@ impl Filesystem for Server {
         }
     }
 
-    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32, reply: ReplyEntry) {
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
         let new = match FileType::from_raw_mode(mode) {
             FileType::RegularFile => New::File,
             kind => New::Special(kind, convert::from_wire(rdev)),
         };
-        self.make(req, parent, name, new, mode, umask, reply);
+        self.make(parent, name, new, owner(req, mode, umask), reply);
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
-        self.make(req, parent, name, New::Directory, mode, umask, reply);
+        self.make(parent, name, New::Directory, owner(req, mode, umask), reply);
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        self.make(req, parent, name, New::Symlink(target.as_os_str()), 0o777, 0, reply);
+        self.make(parent, name, New::Symlink(target.as_os_str()), owner(req, 0o777, 0), reply);
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -190,15 +207,15 @@ impl Filesystem for Server {
         let replace = !flags.contains(RenameFlags::RENAME_NOREPLACE);
         let done = self.inode(parent).and_then(|parent| {
             let new_parent = self.inode(newparent)?;
-            let (from, to) =
-                (Spot { parent: &parent, name }, Spot { parent: &new_parent, name: newname });
+            let (from, to) = (Spot { parent: &parent, name }, Spot { parent: &new_parent, name: newname });
             self.tree.rename(from, to, replace, exchange)
         });
         answer(done, reply);
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
-        let linked = self.inode(ino).and_then(|inode| self.tree.link(&inode, &self.inode(newparent)?, newname));
+        let linked =
+            self.inode(ino).and_then(|inode| self.tree.link(&inode, &self.inode(newparent)?, newname));
         self.reply_entry(linked, reply);
     }
 
@@ -216,9 +233,9 @@ impl Filesystem for Server {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let owner = Owner { uid: req.uid(), gid: req.gid(), mode, umask };
-        let made = self.inode(parent).and_then(|parent| {
-            match self.tree.create(&parent, name, New::File, owner) {
+        let owner = owner(req, mode, umask);
+        let made =
+            self.inode(parent).and_then(|parent| match self.tree.create(&parent, name, New::File, owner) {
                 Err(rustix::io::Errno::EXIST) if flags & libc_flags::EXCL == 0 => {
                     let found = self.tree.lookup(&parent, name)?.ok_or(rustix::io::Errno::NOENT)?;
                     let truncate = flags & libc_flags::TRUNC != 0;
@@ -231,8 +248,7 @@ impl Filesystem for Server {
                     }
                 }
                 made => made,
-            }
-        });
+            });
         match made {
             Ok((inode, attributes, Some(file))) => self.created(inode, &attributes, file, reply),
             Ok(_) => reply.error(Errno::EIO),
@@ -333,7 +349,14 @@ impl Filesystem for Server {
         }
     }
 
-    fn readdirplus(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
         match self.list_plus(ino, offset, &mut reply) {
             Ok(()) => reply.ok(),
             Err(e) => reply.error(errno(e)),
@@ -375,7 +398,8 @@ impl Filesystem for Server {
         reply: ReplyEmpty,
     ) {
         let flags = flags.try_into().unwrap_or(0);
-        let done = self.inode(ino).and_then(|inode| self.tree.set_xattr(&inode, name.as_bytes(), value, flags));
+        let done =
+            self.inode(ino).and_then(|inode| self.tree.set_xattr(&inode, name.as_bytes(), value, flags));
         answer(done, reply);
     }
 
@@ -406,7 +430,15 @@ impl Filesystem for Server {
         self.with_handle(fh, reply, |handle| rustix::fs::fallocate(&handle.file, flags, offset, length));
     }
 
-    fn lseek(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+    fn lseek(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
         let handle = match self.handles.get(fh.0) {
             Ok(handle) => handle,
             Err(e) => return reply.error(e),

@@ -36,11 +36,7 @@ impl Server {
         FOREVER
     }
 
-    pub(crate) fn reply_entry(
-        &self,
-        found: Result<(std::sync::Arc<Inode>, Attributes)>,
-        reply: ReplyEntry,
-    ) {
+    pub(crate) fn reply_entry(&self, found: Result<(std::sync::Arc<Inode>, Attributes)>, reply: ReplyEntry) {
         match found {
             Ok((inode, attributes)) => {
                 let told = self.entry(&inode, &attributes);

@@ -97,10 +97,7 @@ impl Tree {
             place.chmod(mode)?;
         }
         if set.accessed.is_some() || set.modified.is_some() {
-            let times = Timestamps {
-                last_access: time(set.accessed),
-                last_modification: time(set.modified),
-            };
+            let times = Timestamps { last_access: time(set.accessed), last_modification: time(set.modified) };
             place.set_times(&times)?;
         }
         self.attributes(inode)

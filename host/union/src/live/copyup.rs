@@ -64,7 +64,9 @@ impl Tree {
                 }
                 return Ok(());
             }
-            FileType::Symlink => rustix::fs::symlinkat(OsStr::from_bytes(&lower.read_link()?), &*top.work, temp)?,
+            FileType::Symlink => {
+                rustix::fs::symlinkat(OsStr::from_bytes(&lower.read_link()?), &*top.work, temp)?
+            }
             kind => rustix::fs::mknodat(&*top.work, temp, kind, Mode::RUSR, stat.st_rdev)?,
         }
         self.dress(lower, &made, stat)
@@ -155,11 +157,9 @@ impl Tree {
         let made = top.work.make_dir(&temp, 0o700).map_err(|e| sys_errno(&e))?;
         let made = Arc::new(made);
         let before = rustix::fs::fstat(&*above)?;
-        let done = self
-            .dress(&lower, &Place::At(made.clone(), OsString::new()), &stat)
-            .and_then(|()| {
-                rustix::fs::renameat_with(&*top.work, &temp, &*above, &name, RenameFlags::NOREPLACE)
-            });
+        let done = self.dress(&lower, &Place::At(made.clone(), OsString::new()), &stat).and_then(|()| {
+            rustix::fs::renameat_with(&*top.work, &temp, &*above, &name, RenameFlags::NOREPLACE)
+        });
         done.inspect_err(|_| top.discard(&temp))?;
         let _ = rustix::fs::futimens(&*above, &times(&before));
         self.counters.copied.fetch_add(1, Ordering::Relaxed);

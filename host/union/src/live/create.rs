@@ -50,7 +50,9 @@ impl Tree {
         owner: Owner,
     ) -> Result<(Arc<Inode>, Attributes, Option<OwnedFd>)> {
         let top = self.top()?;
-        if self.reserved(name) {
+        // A device 0:0 would be a deletion.
+        let deletion = matches!(new, New::Special(FileType::CharacterDevice, 0));
+        if self.reserved(name) || (deletion && top.whiteouts == Whiteouts::Overlay) {
             return Err(Errno::PERM);
         }
         let _tree = self.names.write();
@@ -71,13 +73,13 @@ impl Tree {
             let place = Place::At(dir.clone(), name.to_owned());
             let group = if rustix::fs::fstat(&*dir)?.st_mode & 0o2000 != 0 { None } else { Some(owner.gid) };
             let exact = acl.is_none().then_some(mode);
-            let (stat, file) = make(&place, new, owner.uid, group, mode, exact)
-                .inspect_err(|e| {
-                    if *e != Errno::EXIST {
-                        let flags = if matches!(new, New::Directory) { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-                        let _ = rustix::fs::unlinkat(&*dir, name, flags);
-                    }
-                })?;
+            let (stat, file) = make(&place, new, owner.uid, group, mode, exact).inspect_err(|e| {
+                if *e != Errno::EXIST {
+                    let flags =
+                        if matches!(new, New::Directory) { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+                    let _ = rustix::fs::unlinkat(&*dir, name, flags);
+                }
+            })?;
             (stat, file, place)
         };
         parent.entries_changed();

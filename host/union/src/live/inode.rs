@@ -86,15 +86,8 @@ impl Inode {
         parts: Option<Parts>,
     ) -> Self {
         let dir = parts.map(|p| DirState { upper: p.upper, lowers: p.lowers, ..DirState::default() });
-        let state = State {
-            upper,
-            lower,
-            names: Vec::new(),
-            removed: 0,
-            dir,
-            alias: None,
-            default_acl: None,
-        };
+        let state =
+            State { upper, lower, names: Vec::new(), removed: 0, dir, alias: None, default_acl: None };
         Self {
             ino,
             shown: ino,

@@ -42,7 +42,11 @@ impl Tree {
     }
 
     /// The entries behind a cookie; 0 is the start.
-    pub fn entries_after<'a>(&'a self, entries: &'a Entries, cookie: u64) -> impl Iterator<Item = Entry> + 'a {
+    pub fn entries_after<'a>(
+        &'a self,
+        entries: &'a Entries,
+        cookie: u64,
+    ) -> impl Iterator<Item = Entry> + 'a {
         entries.listing.after(cookie).iter().map(move |named| {
             let device = match named.source {
                 Source::Upper => entries.upper,

@@ -138,9 +138,7 @@ impl Place {
 
     fn path(&self) -> CString {
         match self {
-            Self::At(dir, name) => {
-                proc_path(rustix::fd::AsFd::as_fd(&**dir).as_raw_fd(), Some(name))
-            }
+            Self::At(dir, name) => proc_path(rustix::fd::AsFd::as_fd(&**dir).as_raw_fd(), Some(name)),
             Self::Held(fd) => proc_path(fd.as_raw_fd(), None),
         }
     }

@@ -128,8 +128,8 @@ pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) ->
             break;
         }
         let Some(dir) = part.whiteouts.enter(&part.dir, name).map_err(|e| errno(&e))? else { continue };
-        let opaque = n + 1 < parts.len()
-            && part.whiteouts.hides(&part.dir, name, &dir).map_err(|e| errno(&e))?;
+        let opaque =
+            n + 1 < parts.len() && part.whiteouts.hides(&part.dir, name, &dir).map_err(|e| errno(&e))?;
         let (_, below) = found.get_or_insert_with(|| (stat, Vec::new()));
         below.push(Part { layer: part.layer, whiteouts: part.whiteouts, dir: Arc::new(dir) });
         if opaque {
@@ -146,11 +146,7 @@ pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) ->
 impl Tree {
     /// The names of the lower layers in a directory, where they are known or it pays to read them now: once
     /// the probes that found nothing cost more than reading each layer's directory does.
-    fn known_names(
-        &self,
-        inode: &Inode,
-        parts: &[Part],
-    ) -> Result<Option<Arc<super::listing::LowerNames>>> {
+    fn known_names(&self, inode: &Inode, parts: &[Part]) -> Result<Option<Arc<super::listing::LowerNames>>> {
         {
             let state = inode.state.lock();
             let Some(dir) = &state.dir else { return Ok(None) };
