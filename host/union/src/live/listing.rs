@@ -73,6 +73,11 @@ fn cookie(name: &OsStr) -> u64 {
     (hasher.finish() >> 2).max(3)
 }
 
+/// Bytes of memory.
+fn size(entries: &[Named]) -> usize {
+    entries.iter().map(|entry| size_of::<Named>() + entry.name.len()).sum()
+}
+
 fn list(whiteouts: Whiteouts, dir: &Dir) -> Result<LayerListing> {
     whiteouts.list(dir).map_err(|e| errno(&e))
 }
@@ -103,6 +108,7 @@ impl Tree {
         if let Some(dir) = &mut inode.state.lock().dir {
             dir.names = Some(names.clone());
         }
+        self.make_room(inode);
         Ok(names)
     }
 
@@ -116,6 +122,7 @@ impl Tree {
         if let Some(dir) = &inode.state.lock().dir
             && let Some(listing) = &dir.listing
         {
+            self.cache.touch(inode.ino);
             return Ok(listing.clone());
         }
         let parts = inode.parts().ok_or(Errno::NOTDIR)?;
@@ -146,7 +153,26 @@ impl Tree {
         if let Some(dir) = &mut inode.state.lock().dir {
             dir.listing = Some(listing.clone());
         }
+        self.make_room(inode);
         Ok(listing)
+    }
+
+    /// Count what a directory keeps, and drop what others keep where that is too much.
+    fn make_room(&self, inode: &Inode) {
+        let bytes = {
+            let state = inode.state.lock();
+            let Some(dir) = &state.dir else { return };
+            dir.names.as_ref().map_or(0, |names| size(&names.entries))
+                + dir.listing.as_ref().map_or(0, |listing| size(&listing.entries))
+        };
+        for victim in self.cache.admit(inode.ino, bytes) {
+            let known = if victim == super::ROOT { Some(self.root()) } else { self.table.lock().get(victim) };
+            if let Some(known) = known
+                && let Some(dir) = &mut known.state.lock().dir
+            {
+                (dir.names, dir.listing) = (None, None);
+            }
+        }
     }
 
     /// Whether the lower layers show a name in a directory.

@@ -12,6 +12,7 @@
 //! Errors are the kernel's numbers, since they are answers to system calls.
 
 mod attrs;
+mod cache;
 mod copyup;
 mod create;
 mod inode;
@@ -42,7 +43,7 @@ use crate::layer::{Layer, Whiteouts};
 use copyup::LinkMap;
 use inode::{Inode as Node, Part, Parts, Table};
 use place::Place;
-use policy::{Auto, CopyUpPolicy, NewestFirst, SearchPolicy};
+use policy::{Auto, CachePolicy, CopyUpPolicy, Lru, NewestFirst, SearchPolicy};
 use probe::Found;
 
 pub use attrs::{Attributes, SetAttributes, TimeToSet};
@@ -79,6 +80,10 @@ pub struct Options {
     pub directory_rename: DirectoryRename,
     /// Which layers are searched.
     pub search: Arc<dyn SearchPolicy>,
+    /// What goes when the lists of names take more than `cache_bytes`. For one tree.
+    pub cache: Arc<Mutex<dyn CachePolicy>>,
+    /// The most bytes of memory for lists of names.
+    pub cache_bytes: usize,
     /// How files are copied up.
     pub copy_up: Arc<dyn CopyUpPolicy>,
 }
@@ -90,6 +95,8 @@ impl Default for Options {
             volatile: false,
             directory_rename: DirectoryRename::default(),
             search: Arc::new(NewestFirst),
+            cache: Arc::new(Mutex::new(Lru::default())),
+            cache_bytes: 64 << 20,
             copy_up: Arc::new(Auto),
         }
     }
@@ -135,6 +142,7 @@ pub struct Tree {
     pub(crate) options: Options,
     pub(crate) counters: Counters,
     pub(crate) links: Mutex<LinkMap>,
+    pub(crate) cache: cache::Cache,
 }
 
 impl fmt::Debug for Tree {
@@ -218,6 +226,7 @@ impl Tree {
             devices: Mutex::new(vec![stat.st_dev]),
             root,
             search: options.search.clone(),
+            cache: cache::Cache::new(&options),
             options,
             counters: Counters::default(),
             links: Mutex::new(LinkMap::default()),

@@ -1,10 +1,12 @@
-//! What can be decided differently: where to search, and how to copy up. The defaults are native.
+//! What can be decided differently: where to search, what to keep, how to copy up. The defaults are native.
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::path::Path;
 
-/// Some of the layers of a directory, by their place in it, the newest first. At most 512.
+pub use super::cache::Lru;
+
+/// Some of the read-only layers, by their place in the stack, 0 the newest. At most 512.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LayerSet([u64; 8]);
 
@@ -24,9 +26,9 @@ impl LayerSet {
 
 /// Says which read-only layers are worth a look. It is asked only where no list of names answers.
 pub trait SearchPolicy: Debug + Send + Sync {
-    /// The layers to be probed for a name in a directory, out of `layers`; none: all. What is left out is
-    /// taken to lack the name.
-    fn layers(&self, directory: &Path, name: &OsStr, layers: usize) -> Option<LayerSet>;
+    /// The layers to be probed for a name in a directory, whose path is from the root of a layer; none: all.
+    /// What is left out is taken to lack the name.
+    fn layers(&self, directory: &Path, name: &OsStr) -> Option<LayerSet>;
 }
 
 /// All layers, the newest first.
@@ -34,9 +36,21 @@ pub trait SearchPolicy: Debug + Send + Sync {
 pub struct NewestFirst;
 
 impl SearchPolicy for NewestFirst {
-    fn layers(&self, _directory: &Path, _name: &OsStr, _layers: usize) -> Option<LayerSet> {
+    fn layers(&self, _directory: &Path, _name: &OsStr) -> Option<LayerSet> {
         None
     }
+}
+
+/// Says which lists of names go when there is no room. A list is known by its directory's number.
+pub trait CachePolicy: Debug + Send {
+    /// A list is kept from now on, or has another size.
+    fn admitted(&mut self, key: u64, bytes: usize);
+    /// Lists were used, in this order. Told in batches.
+    fn accessed(&mut self, keys: &[u64]);
+    /// A list is kept no more.
+    fn removed(&mut self, key: u64);
+    /// The list that goes next; none, or one that is not kept: any does.
+    fn victim(&mut self) -> Option<u64>;
 }
 
 /// A file that is to be copied up.

@@ -103,11 +103,11 @@ pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) ->
         }
     }
     let counters = &tree.counters;
-    let wanted = tree.search.layers(Path::new(""), name, parts.len());
+    let wanted = tree.search.layers(tree.path_in_layer(parts), name);
     let mut found: Option<(Stat, Vec<Part>)> = None;
     let mut wasted = 0;
     for (n, part) in parts.iter().enumerate().skip(start) {
-        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(n)) {
+        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(part.layer)) {
             continue;
         }
         counters.probes.fetch_add(1, Ordering::Relaxed);
@@ -144,6 +144,13 @@ pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) ->
 }
 
 impl Tree {
+    /// Where a directory is in the newest read-only layer that has it.
+    fn path_in_layer<'a>(&self, parts: &'a [Part]) -> &'a Path {
+        let Some(part) = parts.first() else { return Path::new("") };
+        let root = self.lowers.get(part.layer).map(|layer| layer.root.path());
+        root.and_then(|root| part.dir.path().strip_prefix(root).ok()).unwrap_or(Path::new(""))
+    }
+
     /// The names of the lower layers in a directory, where they are known or it pays to read them now: once
     /// the probes that found nothing cost more than reading each layer's directory does.
     fn known_names(&self, inode: &Inode, parts: &[Part]) -> Result<Option<Arc<super::listing::LowerNames>>> {
@@ -151,6 +158,7 @@ impl Tree {
             let state = inode.state.lock();
             let Some(dir) = &state.dir else { return Ok(None) };
             if dir.names.is_some() {
+                self.cache.touch(inode.ino);
                 return Ok(dir.names.clone());
             }
             if parts.len() < 2 || (dir.wasted as usize) < PATIENCE * parts.len() {
