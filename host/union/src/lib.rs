@@ -1,4 +1,7 @@
-//! A stack of layers as one tree, in process and without a mount: search, listing, differences.
+//! A stack of layers as one tree: search, listing, differences, in process and without a mount.
+//!
+//! [`live`] is the writable tree, and [`fuse`] serves it as a file system of its own; the program
+//! `nacre-union` mounts it with overlayfs's options.
 //!
 //! # Contract
 //!

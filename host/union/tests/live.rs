@@ -166,3 +166,94 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_being_read_below_can_be_written_and_stays_one_inode() {
+    use std::io::{Read, Write};
+    if !root() {
+        return;
+    }
+    let s = Scratch::new();
+    s.make(&["upper", "lower"]);
+    s.write("lower/file", "old");
+    for passthrough in [true, false] {
+        let upper = format!("upper-{passthrough}");
+        let live = Live::new(&s, &upper, &["lower".into()], Whiteouts::Overlay, passthrough);
+        let path = live.path().join("file");
+        let number = path.metadata().unwrap().ino();
+        let mut reader = std::fs::File::open(&path).unwrap();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b" and new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old and new");
+        assert_eq!(path.metadata().unwrap().ino(), number);
+        assert_eq!(reader.metadata().unwrap().len(), 11);
+        let mut seen = String::new();
+        reader.read_to_string(&mut seen).unwrap();
+        assert!(seen.starts_with("old"), "{seen}");
+        drop(reader);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old and new");
+        live.end();
+        assert_eq!(s.read("lower/file"), "old");
+    }
+}
+
+#[test]
+fn what_was_deleted_and_is_open_can_be_read_written_and_changed() {
+    use std::io::{Read, Seek, Write};
+    use std::os::unix::fs::PermissionsExt;
+    if !root() {
+        return;
+    }
+    let s = Scratch::new();
+    s.make(&["upper", "lower"]);
+    for file in ["lower/read", "lower/written"] {
+        s.write(file, "below");
+    }
+    let live = Live::new(&s, "upper", &["lower".into()], Whiteouts::Overlay, true);
+    let mut read = std::fs::File::open(live.path().join("read")).unwrap();
+    let open = std::fs::OpenOptions::new().read(true).append(true).open(live.path().join("written"));
+    let mut written = open.unwrap();
+    for name in ["read", "written"] {
+        std::fs::remove_file(live.path().join(name)).unwrap();
+    }
+    written.write_all(b", more").unwrap();
+    written.rewind().unwrap();
+    let mut seen = String::new();
+    written.read_to_string(&mut seen).unwrap();
+    read.read_to_string(&mut seen).unwrap();
+    assert_eq!(seen, "below, morebelow");
+    read.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+    for file in [&read, &written] {
+        assert_eq!(file.metadata().unwrap().nlink(), 0);
+    }
+    assert_eq!(read.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(live.path()).unwrap().count(), 0);
+    drop((read, written));
+    live.end();
+    assert_eq!((s.read("lower/read"), s.read("lower/written")), ("below".into(), "below".into()));
+}
+
+#[test]
+fn names_of_one_file_below_stay_one_file_when_it_is_copied_up() {
+    if !root() {
+        return;
+    }
+    let s = Scratch::new();
+    s.make(&["upper", "newer", "lower/deep/down"]);
+    s.write("lower/one", "text");
+    for name in ["lower/two", "lower/deep/down/three", "lower/hidden"] {
+        std::fs::hard_link(s.path().join("lower/one"), s.path().join(name)).unwrap();
+    }
+    s.whiteout("newer/hidden");
+    let lowers = ["newer".into(), "lower".into()];
+    let live = Live::new(&s, "upper", &lowers, Whiteouts::Overlay, true);
+    std::fs::write(live.path().join("two"), "changed").unwrap();
+    live.end();
+    by_kernel(&s, "upper", &lowers);
+    let merged = s.path().join("merged");
+    for name in ["one", "two", "deep/down/three"] {
+        assert_eq!(std::fs::read_to_string(merged.join(name)).unwrap(), "changed", "{name}");
+        assert_eq!(merged.join(name).metadata().unwrap().nlink(), 3);
+    }
+    assert!(!merged.join("hidden").exists());
+    assert!(mount::unmount(&s.dir, "merged").unwrap());
+}

@@ -53,6 +53,8 @@ impl Server {
     ) {
         let told = self.entry(&inode, attributes);
         let node = told.attr.ino.0;
+        // The kernel asks again once it has written: nothing has to be taken back.
+        inode.promised.store(false, Ordering::Release);
         let way = self.way(&inode, node, true, &file, |file| reply.open_backing(file));
         if let Way::Split = way {
             self.handles.split(inode.ino);
@@ -115,7 +117,10 @@ impl Server {
 /// Let the kernel write to a backing file as somebody whose writing takes setuid bits away: it writes with
 /// the capabilities that this thread has when the file is made a backing one.
 fn as_anybody<T>(work: impl FnOnce() -> T) -> T {
-    let Ok(all) = rustix::thread::capabilities(None) else { return work() };
+    thread_local! {
+        static ALL: Option<CapabilitySets> = rustix::thread::capabilities(None).ok();
+    }
+    let Some(all) = ALL.with(|all| *all) else { return work() };
     let without = CapabilitySets { effective: all.effective.difference(CapabilitySet::FSETID), ..all };
     if without.effective == all.effective || rustix::thread::set_capabilities(None, without).is_err() {
         return work();

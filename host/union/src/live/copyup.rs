@@ -96,8 +96,9 @@ impl Tree {
     fn dress(&self, from: &Place, to: &Place, stat: &Stat) -> Result<()> {
         to.chown(Some(stat.st_uid), Some(stat.st_gid))?;
         for name in from.list_xattrs()?.split(|b| *b == 0).filter(|name| !name.is_empty()) {
-            let private = name.starts_with(b"trusted.overlay.") && self.is_private(name);
-            let Some(value) = (if private { None } else { from.xattr(name)? }) else { continue };
+            let Some(value) = (if self.is_private(name) { None } else { from.xattr(name)? }) else {
+                continue;
+            };
             match to.set_xattr(name, &value, XattrFlags::empty()) {
                 // A security module labels what it makes; its label cannot always be set.
                 Err(e) if name == b"security.selinux" && e != Errno::NOSPC => {}
