@@ -146,12 +146,12 @@ fn theirs(s: &Scratch, number: usize, ops: &[Op]) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 24, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default()
+        cases: 48, failure_persistence: None, max_shrink_iters: 300, ..ProptestConfig::default()
     })]
 
     #[test]
     fn a_tree_is_what_a_plain_directory_would_be_and_the_kernel_shows_the_same(
-        history in prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::vec(op(), 1..20)), 2..5)
+        history in prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::vec(op(), 1..25)), 2..5)
     ) {
         if root() {
             let s = Scratch::new();
@@ -255,5 +255,25 @@ fn names_of_one_file_below_stay_one_file_when_it_is_copied_up() {
         assert_eq!(merged.join(name).metadata().unwrap().nlink(), 3);
     }
     assert!(!merged.join("hidden").exists());
+    assert!(mount::unmount(&s.dir, "merged").unwrap());
+}
+
+#[test]
+fn a_directory_that_was_renamed_shows_nothing_that_was_deleted_in_it_before() {
+    if !root() {
+        return;
+    }
+    let s = Scratch::new();
+    s.make(&["upper", "lower/dir/gone", "lower/dir/sub"]);
+    s.write("lower/dir/sub/gone", "");
+    let live = Live::new(&s, "upper", &["lower".into()], Whiteouts::Overlay, true);
+    std::fs::remove_dir(live.path().join("dir/gone")).unwrap();
+    std::fs::remove_file(live.path().join("dir/sub/gone")).unwrap();
+    std::fs::rename(live.path().join("dir"), live.path().join("new")).unwrap();
+    let shown = see(&live.path());
+    live.end();
+    by_kernel(&s, "upper", &["lower".into()]);
+    assert_eq!(see(&s.path().join("merged")), shown);
+    assert_eq!(shown.len(), 3);
     assert!(mount::unmount(&s.dir, "merged").unwrap());
 }

@@ -276,6 +276,7 @@ impl Tree {
         let dir = inode.upper_dir().ok_or(Errno::STALE)?;
         let before = rustix::fs::fstat(&*dir)?;
         self.set_opaque(&dir)?;
+        self.top()?.clear_whiteouts(&dir)?;
         let _ = rustix::fs::futimens(&*dir, &times(&before));
         if let Some(dir) = &mut inode.state.lock().dir {
             (dir.lowers, dir.names, dir.listing) = (Arc::new([]), None, None);

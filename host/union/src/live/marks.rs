@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno;
 
 use super::place::Place;
-use super::{Result, Tree, Upper, sys_errno};
+use super::{Result, Tree, Upper, errno, sys_errno};
 use crate::layer::{OPAQUE_MARK, WHITEOUT_PREFIX, Whiteouts};
 
 /// Attributes that overlayfs keeps for itself.
@@ -109,6 +109,19 @@ impl Upper {
             Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(()),
             other => other,
         }
+    }
+
+    /// Remove the deletions from a directory that hides all that lies below it: in one that is merged with
+    /// nothing, overlayfs lists them.
+    pub(crate) fn clear_whiteouts(&self, dir: &Dir) -> Result<()> {
+        for name in self.whiteouts.list(dir).map_err(|e| errno(&e))?.whiteouts {
+            if self.whiteouts == Whiteouts::Aufs {
+                self.unwhiteout(dir, &name)?;
+            } else {
+                rustix::fs::unlinkat(dir, &name, AtFlags::empty())?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn aufs_whiteout(&self, dir: &Dir, name: &OsStr) -> Result<()> {
