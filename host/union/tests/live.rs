@@ -79,7 +79,8 @@ fn links(root: &Path) -> BTreeSet<Vec<PathBuf>> {
             groups.entry(meta.ino()).or_default().push(path);
         }
     }
-    groups.into_values().collect()
+    // A newer layer may hide all names but one.
+    groups.into_values().filter(|names| names.len() > 1).collect()
 }
 
 /// Without what no two trees have in common: when directories were changed.

@@ -81,7 +81,9 @@ impl Server {
         back: impl FnOnce(&OwnedFd) -> std::io::Result<BackingId>,
     ) -> Way {
         let passthrough = self.passthrough && inode.kind == rustix::fs::FileType::RegularFile;
-        let way = self.handles.way(node, inode.is_upper(), passthrough, || as_anybody(|| back(file)));
+        let way = self.handles.way(node, inode.is_upper(), passthrough, || {
+            if write { as_anybody(|| back(file)) } else { back(file) }
+        });
         if write && inode.promised.swap(false, Ordering::AcqRel) {
             // From now on the kernel asks: see `attributes_stay`.
             if let Some(notifier) = self.notifier.get() {

@@ -122,6 +122,7 @@ impl Handles {
             }
             if mode.direct == 0 && mode.cached == 0 {
                 modes.remove(&handle.node);
+                self.unsplit(handle.inode.ino);
             }
         }
     }
@@ -133,6 +134,17 @@ impl Handles {
         let node = SPLIT | splits.next;
         splits.nodes.insert(node, (inode, 0));
         splits.newest.insert(inode, node);
+    }
+
+    /// Drop the newest node of an inode if the kernel does not know it.
+    fn unsplit(&self, inode: u64) {
+        let mut splits = self.splits.lock();
+        if let Some(node) = splits.newest.get(&inode).copied()
+            && splits.nodes.get(&node).is_none_or(|(_, count)| *count == 0)
+        {
+            splits.newest.remove(&inode);
+            splits.nodes.remove(&node);
+        }
     }
 
     /// The inode of a node.
@@ -165,11 +177,10 @@ impl Handles {
         let Some((inode, known)) = splits.nodes.get_mut(&node) else { return node };
         let inode = *inode;
         *known = known.saturating_sub(count);
-        if *known == 0 {
+        // The newest stays while another node is open: the kernel forgets the first lookup of a new node at
+        // once, since it asked for the old one, and then looks up again.
+        if *known == 0 && splits.newest.get(&inode) != Some(&node) {
             splits.nodes.remove(&node);
-            if splits.newest.get(&inode) == Some(&node) {
-                splits.newest.remove(&inode);
-            }
         }
         inode
     }
