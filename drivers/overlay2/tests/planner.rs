@@ -32,6 +32,8 @@ fn capable() -> Facts {
             reflink: true,
             project_quota: true,
         },
+        filesystems: vec!["ext4".into(), "overlay".into()],
+        tools: vec![],
     }
 }
 

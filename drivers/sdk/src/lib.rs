@@ -120,8 +120,8 @@ pub use bindings::exports::nacre::storage::storage_driver::{
     Suitability,
 };
 pub use bindings::nacre::storage::plan::{
-    CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
-    Rename, SetState, Step, Symlink, WriteFile,
+    CopyTree, EnsureDir, Limit, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
+    Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, WriteFile,
 };
 pub use bindings::nacre::storage::types::{
     DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,
@@ -133,6 +133,7 @@ pub use driver::StorageDriver;
 pub use place::{home, layer_id, run};
 pub use settings::{Settings, bytes, choice, flag, number, text, unavailable};
 pub use steps::{
-    copy_tree, ensure_dir, make_dir, mount_bind, mount_overlay, mount_tmpfs, remove_state, remove_tree,
-    rename, set_state, symlink, unmount, write_file,
+    copy_tree, ensure_dir, limit, link_tree, make_dir, mount_bind, mount_overlay, mount_tmpfs, remove_state,
+    remove_tree, rename, set_state, subvolume_create, subvolume_delete, subvolume_snapshot, symlink, unmount,
+    write_file,
 };

@@ -1,15 +1,20 @@
 //! New images: from a container's changes, and from a tar of a whole tree.
 
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 use nacre_archive::compression::Compression;
 use nacre_archive::digest::DiffId;
 use nacre_archive::image::config::{Change, Derivation, derive, parse_changes};
-use nacre_archive::layer::{BlobOptions, LayerError, PackOptions, UnpackOptions, Whiteouts, pack_changes};
+use nacre_archive::layer::{
+    BlobOptions, LayerError, PackOptions, Selected, UnpackOptions, pack_changes, pack_selected,
+};
 use nacre_archive::reference::Reference;
+use nacre_plugin::types::Whiteouts;
 use nacre_store::{Container, Image, LayerId};
+use nacre_union::ChangeKind;
 
 use crate::assemble::{Part, Parts, chain_ids};
 use crate::container::ContainerConfig;
@@ -41,7 +46,7 @@ impl Engine {
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(below))?;
         let placeholders = self.untouched_placeholders(&container)?;
         let filled = self.pack_into(&container, &placeholders, |tar| {
-            filling.fill(tar, BlobOptions::new(UnpackOptions::new(Whiteouts::Overlay)))
+            filling.fill(tar, BlobOptions::new(UnpackOptions::new(nacre_archive::layer::Whiteouts::Overlay)))
         })?;
         let config = ContainerConfig::of(&container)?;
         let created_by = config.args.join(" ");
@@ -64,7 +69,7 @@ impl Engine {
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(Vec::new()))?;
         progress.layer(&name, LayerStatus::Loading { done: 0, total: None });
         let filled = filling
-            .fill(&mut input, BlobOptions::new(UnpackOptions::new(Whiteouts::Overlay)))
+            .fill(&mut input, BlobOptions::new(UnpackOptions::new(nacre_archive::layer::Whiteouts::Overlay)))
             .map_err(|source| Error::Layer { layer: name.clone(), source })?;
         progress.layer(&name, LayerStatus::Done);
         let wishes = Wishes { message: wishes.message.or(Some(format!("Imported from {name}"))), ..wishes };
@@ -116,14 +121,21 @@ impl Engine {
         left_out: &[Vec<u8>],
         work: impl FnOnce(io::PipeReader) -> Result<T, LayerError> + Send,
     ) -> Result<T, Error> {
-        let (changes, _) = self.driver(&container.driver)?.changes(container.dir.as_str())?;
+        let (content, format) = self.driver(&container.driver)?.content(container.dir.as_str())?;
+        let selected = match format {
+            Whiteouts::None => Some(self.selected(container)?),
+            _ => None,
+        };
         let (reader, writer) =
             io::pipe().map_err(|e| Error::io("make a pipe for", container.name.as_str(), e))?;
         std::thread::scope(|scope| {
             let packer = scope.spawn(|| {
                 let exclude = |path: &[u8]| left_out.iter().any(|left| left == path);
                 let options = PackOptions { exclude: Some(&exclude), ..PackOptions::default() };
-                pack_changes(&changes, &options, writer)
+                match selected {
+                    Some(selected) => pack_selected(&content, &selected, &options, writer),
+                    None => pack_changes(&content, &options, writer),
+                }
             });
             let outcome = work(reader);
             match packer.join() {
@@ -136,6 +148,18 @@ impl Engine {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         })
+    }
+
+    /// What a container with a tree of its own changed, for a tar.
+    fn selected(&self, container: &Container) -> Result<Vec<Selected>, Error> {
+        let changes = self.changes(container)?;
+        Ok(changes
+            .into_iter()
+            .map(|change| Selected {
+                deleted: change.kind == ChangeKind::Deleted,
+                path: change.path.strip_prefix("/").unwrap_or(&change.path).as_os_str().as_bytes().to_vec(),
+            })
+            .collect())
     }
 }
 

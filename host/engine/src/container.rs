@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use nacre_archive::image::config::ImageConfig;
+use nacre_plugin::storage::Difference;
 use nacre_plugin::types::{LayerKind, Setting};
 use nacre_store::{Container, ContainerId, ContainerState, LayerId, NewContainer, Tx};
 use nacre_sys::dir::Dir;
@@ -248,7 +249,7 @@ impl Engine {
         let driver = self.driver(&container.driver)?;
         let (mount, holders) =
             self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
-        let (changes, _) = driver.changes(container.dir.as_str())?;
+        let (changes, _) = driver.content(container.dir.as_str())?;
         let summary = summary_of(&container)?;
         let time = |t: Option<Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
         Ok(serde_json::json!({
@@ -314,7 +315,11 @@ impl Engine {
 
     /// Bytes of a container's writable layer.
     pub(crate) fn writable_size(&self, container: &Container) -> Result<u64, Error> {
-        self.layer_bytes(&*self.driver(&container.driver)?, &container.dir)
+        let driver = self.driver(&container.driver)?;
+        match driver.diff(container.dir.as_str())? {
+            Difference::Changes(_) => self.layer_bytes(&driver, &container.dir),
+            Difference::Tree(_) => self.changed_bytes(container),
+        }
     }
 
     /// The same for a listing; none where the container's driver is not here.

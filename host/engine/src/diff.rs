@@ -3,11 +3,10 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nacre_plugin::storage::Difference;
 use nacre_plugin::types::Whiteouts;
 use nacre_runtime::defaults::{MOUNT_POINT_DIRECTORIES, MOUNT_POINT_FILES};
 use nacre_store::{Container, LayerId};
-use nacre_union::{FirstWrite, Found, Metadata, Stack, Trail};
+use nacre_union::{ChangeKind, FirstWrite, Found, Metadata, Stack, Trail};
 use rustix::fs::FileType;
 
 use crate::driver::Driver;
@@ -70,21 +69,35 @@ impl Engine {
             .collect())
     }
 
-    fn changes(&self, container: &Container) -> Result<Vec<nacre_union::Change>, Error> {
+    pub(crate) fn changes(&self, container: &Container) -> Result<Vec<nacre_union::Change>, Error> {
         let placeholders: Vec<&str> = placeholders().collect();
         let driver = self.driver(&container.driver)?;
         let below = self.lower_stack(&driver, container)?;
-        Ok(match driver.diff(container.dir.as_str())? {
-            Difference::Changes((place, format)) => {
-                let upper = union_layer(driver.roots().open_place(&place)?, format);
-                nacre_union::changes(&upper, &below, &placeholders)?
-            }
-            Difference::Trees((old, new)) => nacre_union::compare(
-                &Stack::whole(driver.roots().open_place(&old)?),
-                &Stack::whole(driver.roots().open_place(&new)?),
-                &placeholders,
-            )?,
+        let own = layer(&driver, container.dir.as_str())?;
+        Ok(if is_whole(&own) {
+            nacre_union::compare(&below, &Stack::new([own]), &placeholders)?
+        } else {
+            nacre_union::changes(&own, &below, &placeholders)?
         })
+    }
+
+    /// Bytes of the files that a container changed in a tree of its own.
+    pub(crate) fn changed_bytes(&self, container: &Container) -> Result<u64, Error> {
+        let (content, _) = self.driver(&container.driver)?.content(container.dir.as_str())?;
+        let mut bytes = 0;
+        for change in self.changes(container)? {
+            if change.kind == ChangeKind::Deleted || change.is_dir {
+                continue;
+            }
+            let path = change.path.strip_prefix("/").unwrap_or(&change.path);
+            match content.stat(path) {
+                Ok(stat) => bytes += u64::try_from(stat.st_size).unwrap_or(0),
+                // Gone since it was compared.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(bytes)
     }
 
     fn lower_stack(&self, driver: &Driver, container: &Container) -> Result<Stack, Error> {
@@ -92,7 +105,13 @@ impl Engine {
             Some(parent) => self.parents(driver.name(), parent)?,
             None => Vec::new(),
         };
-        let layers = parents.iter().map(|dir| layer(driver, dir)).collect::<Result<Vec<_>, _>>()?;
+        let mut layers = Vec::with_capacity(parents.len());
+        for dir in parents {
+            layers.push(layer(driver, &dir)?);
+            if layers.last().is_some_and(is_whole) {
+                break;
+            }
+        }
         Ok(Stack::new(layers))
     }
 
@@ -101,25 +120,31 @@ impl Engine {
         let found = self.find_container(object);
         if let Err(Error::Store(nacre_store::Error::NotFound { .. })) = found {
             let image = self.find_image(object)?;
-            let mut chain = self.image_layers(&image)?;
-            chain.reverse();
-            let layers = chain
-                .iter()
-                .map(|l| layer(&*self.driver(&l.driver)?, l.dir.as_str()))
-                .collect::<Result<Vec<_>, _>>()?;
-            return Ok((Stack::new(layers), chain.iter().map(|l| l.diff_id.to_string()).collect()));
+            let (mut layers, mut names) = (Vec::new(), Vec::new());
+            for below in self.image_layers(&image)?.iter().rev() {
+                if layers.last().is_some_and(is_whole) {
+                    break;
+                }
+                layers.push(layer(&*self.driver(&below.driver)?, below.dir.as_str())?);
+                names.push(below.diff_id.to_string());
+            }
+            return Ok((Stack::new(layers), names));
         }
         let container = found?;
         let driver = self.driver(&container.driver)?;
+        let own = layer(&driver, container.dir.as_str())?;
         let mut names = vec!["container".to_owned()];
-        let mut lowers = Vec::new();
-        if let Some(parent) = &container.parent {
+        let mut lowers: Vec<nacre_union::Layer> = Vec::new();
+        if let Some(parent) = container.parent.as_ref().filter(|_| !is_whole(&own)) {
             for below in self.store.read(|view| view.layer_chain(&container.driver, parent))? {
+                if lowers.last().is_some_and(is_whole) {
+                    break;
+                }
                 lowers.push(layer(&driver, below.dir.as_str())?);
                 names.push(below.diff_id.to_string());
             }
         }
-        Ok((Stack::writable(layer(&driver, container.dir.as_str())?, lowers), names))
+        Ok((Stack::writable(own, lowers), names))
     }
 
     /// The plans for one more image layer, for `--explain`.
@@ -138,19 +163,18 @@ impl Engine {
 }
 
 fn layer(driver: &Driver, dir: &str) -> Result<nacre_union::Layer, Error> {
-    let (changes, format) = driver.changes(dir)?;
-    Ok(union_layer(changes, format))
+    let (content, format) = driver.content(dir)?;
+    let format = match format {
+        Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
+        Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
+        Whiteouts::None => nacre_union::Whiteouts::None,
+    };
+    Ok(nacre_union::Layer::new(content, format))
 }
 
-fn union_layer(dir: nacre_sys::dir::Dir, format: Whiteouts) -> nacre_union::Layer {
-    nacre_union::Layer::new(
-        dir,
-        match format {
-            Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
-            Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
-            Whiteouts::None => nacre_union::Whiteouts::None,
-        },
-    )
+/// Whether a layer is a whole tree: what lies below it is no part of any stack that it is in.
+fn is_whole(layer: &nacre_union::Layer) -> bool {
+    layer.whiteouts() == nacre_union::Whiteouts::None
 }
 
 fn describe(found: &Found, opaque: Option<&Path>) -> (&'static str, String) {

@@ -195,20 +195,18 @@ impl Driver {
     pub(crate) fn diff(&self, layer: &str) -> Result<Difference, Error> {
         let difference = self.instance.diff(layer)?;
         match &difference {
-            Difference::Changes((place, _)) => self.check_place(place, layer)?,
-            Difference::Trees((_, own)) => self.check_place(own, layer)?,
+            Difference::Changes((place, _)) | Difference::Tree(place) => self.check_place(place, layer)?,
         }
         Ok(difference)
     }
 
-    /// The directory that holds just the changes of a layer, open.
-    pub(crate) fn changes(&self, layer: &str) -> Result<(Dir, Whiteouts), Error> {
-        match self.diff(layer)? {
-            Difference::Changes((place, format)) => Ok((self.roots.open_place(&place)?, format)),
-            Difference::Trees(_) => Err(Error::Unsupported {
-                what: format!("the driver {} keeps whole trees, which can't be compared yet", self.name()),
-            }),
-        }
+    /// The directory of a layer, open: it holds just the changes, or with [`Whiteouts::None`] the whole tree.
+    pub(crate) fn content(&self, layer: &str) -> Result<(Dir, Whiteouts), Error> {
+        let (place, format) = match self.diff(layer)? {
+            Difference::Changes(changes) => changes,
+            Difference::Tree(place) => (place, Whiteouts::None),
+        };
+        Ok((self.roots.open_place(&place)?, format))
     }
 
     /// The entries of the home that belong to a layer.

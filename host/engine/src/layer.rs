@@ -45,7 +45,7 @@ impl Engine {
     pub fn inspect_layer(&self, layer: &str) -> Result<serde_json::Value, Error> {
         let driver = self.current_driver()?;
         let layer = self.store.read(|view| view.find_layer(driver.name(), layer))?;
-        let (changes, format) = driver.changes(layer.dir.as_str())?;
+        let (changes, format) = driver.content(layer.dir.as_str())?;
         let depth = self.store.read(|view| view.layer_chain(driver.name(), &layer.chain_id))?.len();
         Ok(serde_json::json!({
             "ChainID": layer.chain_id.to_string(),
@@ -77,7 +77,7 @@ impl Engine {
 
     /// The directory and the framing that give back a layer's tar.
     pub(crate) fn layer_source(&self, layer: &Layer) -> Result<(Dir, Vec<u8>), Error> {
-        let (content, _) = self.driver(&layer.driver)?.changes(layer.dir.as_str())?;
+        let (content, _) = self.driver(&layer.driver)?.content(layer.dir.as_str())?;
         let framing = layer.framing.as_ref().ok_or_else(|| Error::Unsupported {
             what: format!("layer {} has nothing that tells its tar", layer.chain_id),
         })?;

@@ -43,7 +43,10 @@ fn step_fault(step: &Step) -> Option<String> {
         Step::Symlink(it) => it.at.fault().or_else(|| longer("a link's target", it.target.len(), PATH)),
         Step::Rename(it) => it.source.fault().or_else(|| it.target.fault()),
         Step::CopyTree(it) => it.source.fault().or_else(|| it.target.fault()),
-        Step::RemoveTree(at) | Step::Unmount(at) => at.fault(),
+        Step::RemoveTree(at) | Step::Unmount(at) | Step::SubvolumeDelete(at) => at.fault(),
+        Step::SubvolumeCreate(it) => it.at.fault().or_else(|| mode(it.mode)),
+        Step::SubvolumeSnapshot(it) => it.source.fault().or_else(|| it.target.fault()),
+        Step::Limit(it) => it.at.fault(),
         Step::MountOverlay(it) => {
             let upper = |OverlayUpper { upper, work }: &OverlayUpper| upper.fault().or_else(|| work.fault());
             let lowers = || longer("the lower directories", it.lowers.len(), ENTRIES);
@@ -124,7 +127,7 @@ impl Answer for Difference {
     fn fault(&self) -> Option<String> {
         match self {
             Difference::Changes((place, _)) => place.fault(),
-            Difference::Trees((parent, own)) => parent.fault().or_else(|| own.fault()),
+            Difference::Tree(place) => place.fault(),
         }
     }
 }

@@ -12,8 +12,8 @@ pub mod types {
 /// Plans and their steps (`wit/plan.wit`).
 pub mod plan {
     pub use crate::bindings::nacre::storage::plan::{
-        CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
-        Rename, SetState, Step, Symlink, WriteFile,
+        CopyTree, EnsureDir, Limit, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
+        Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, WriteFile,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -51,6 +51,10 @@ impl Step {
             Step::Rename(_) => "rename",
             Step::CopyTree(_) => "copy-tree",
             Step::RemoveTree(_) => "remove-tree",
+            Step::SubvolumeCreate(_) => "subvolume-create",
+            Step::SubvolumeSnapshot(_) => "subvolume-snapshot",
+            Step::SubvolumeDelete(_) => "subvolume-delete",
+            Step::Limit(_) => "limit",
             Step::MountOverlay(_) => "mount-overlay",
             Step::MountBind(_) => "mount-bind",
             Step::MountTmpfs(_) => "mount-tmpfs",
@@ -71,6 +75,10 @@ impl Step {
             | Step::Rename(_)
             | Step::CopyTree(_)
             | Step::RemoveTree(_) => &[Grant::Tree],
+            Step::SubvolumeCreate(_) | Step::SubvolumeSnapshot(_) | Step::SubvolumeDelete(_) => {
+                &[Grant::Subvolume]
+            }
+            Step::Limit(_) => &[Grant::Limit],
             Step::MountOverlay(_) => &[Grant::MountOverlay],
             Step::MountBind(_) => &[Grant::MountBind],
             Step::MountTmpfs(_) => &[Grant::MountTmpfs],
@@ -90,6 +98,8 @@ impl Grant {
             Grant::MountBind => "mount-bind",
             Grant::MountTmpfs => "mount-tmpfs",
             Grant::State => "state",
+            Grant::Subvolume => "subvolume",
+            Grant::Limit => "limit",
         }
     }
 }
@@ -138,6 +148,7 @@ pub(crate) fn describe_requirement(requirement: Requirement) -> &'static str {
         Requirement::Reflink => {
             "the file system of the storage root cannot share data between files (reflink)"
         }
+        Requirement::Btrfs => "the file system of the storage root is not btrfs",
         Requirement::Quota => "the bytes of a layer cannot be limited on this file system",
         Requirement::OtherFilesystem => "the file system of the storage root cannot hold writable layers",
     }

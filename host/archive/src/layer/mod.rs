@@ -43,7 +43,7 @@ pub use options::{
     BlobOptions, ExtractOptions, Limits, Monitor, Packed, UnpackOptions, Unpacked, UnpackedBlob, Warning,
     Whiteouts,
 };
-pub use pack::{Exclude, PackOptions, pack_changes, pack_tree};
+pub use pack::{Exclude, PackOptions, Selected, pack_changes, pack_selected, pack_tree};
 pub use pipeline::unpack_blob;
 pub use reassemble::{Reassembler, reassemble};
 pub use unpack::{extract_into, unpack};

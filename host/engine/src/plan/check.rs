@@ -135,7 +135,13 @@ impl StepCheck<'_> {
                 self.value(s.source.root == s.target.root, "source and target are below different roots")
             }
             Step::CopyTree(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
-            Step::RemoveTree(place) => self.owned(place),
+            Step::RemoveTree(place) | Step::SubvolumeDelete(place) => self.owned(place),
+            Step::SubvolumeCreate(s) => self.owned(&s.at).and_then(|()| self.mode(s.mode)),
+            Step::SubvolumeSnapshot(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
+            Step::Limit(s) => {
+                self.owned(&s.at)?;
+                self.value(s.bytes.is_some() || s.inodes.is_some(), "no limit at all")
+            }
             Step::MountOverlay(s) => self.overlay(s),
             Step::MountBind(s) => {
                 // Whoever writes into the mount writes into its source.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nacre_plugin::plan::{OverlayOption, Step};
+use nacre_plugin::plan::{Limit, OverlayOption, Sharing, Step};
 use nacre_plugin::types::Place;
 
 use super::Roots;
@@ -18,9 +18,18 @@ pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
         Step::Symlink(s) => (roots.absolute(&s.at), format!("-> {}", s.target)),
         Step::Rename(s) => (roots.absolute(&s.source), format!("to {}", roots.absolute(&s.target).display())),
         Step::CopyTree(s) => {
-            (roots.absolute(&s.target), format!("from {}", roots.absolute(&s.source).display()))
+            let how = match s.sharing {
+                Sharing::Data => "",
+                Sharing::Files => ", as hard links",
+            };
+            (roots.absolute(&s.target), format!("from {}{how}", roots.absolute(&s.source).display()))
         }
-        Step::RemoveTree(place) => (roots.absolute(place), String::new()),
+        Step::SubvolumeCreate(s) => (roots.absolute(&s.at), format!("mode {:04o}", s.mode)),
+        Step::SubvolumeSnapshot(s) => {
+            (roots.absolute(&s.target), format!("of {}", roots.absolute(&s.source).display()))
+        }
+        Step::Limit(s) => (roots.absolute(&s.at), limits(s)),
+        Step::RemoveTree(place) | Step::SubvolumeDelete(place) => (roots.absolute(place), String::new()),
         Step::MountOverlay(s) => (roots.absolute(&s.target), overlay(s)),
         Step::MountBind(s) => (
             roots.absolute(&s.target),
@@ -59,7 +68,7 @@ fn rename(value: Value, name: bool) -> Value {
                 .map(|(key, value)| {
                     let key = kebab(&key);
                     let name =
-                        matches!(key.as_str(), "root" | "kind" | "format" | "options" | "grants" | "roles");
+                        matches!(key.as_str(), "root" | "kind" | "format" | "sharing" | "options" | "grants" | "roles");
                     (key, rename(value, name))
                 })
                 .collect(),
@@ -78,6 +87,12 @@ fn kebab(name: &str) -> String {
         word.extend(c.to_lowercase().filter(|c| *c != '_'));
         word
     })
+}
+
+fn limits(s: &Limit) -> String {
+    let bytes = s.bytes.map(|n| format!("at most {n} bytes"));
+    let inodes = s.inodes.map(|n| format!("at most {n} files"));
+    bytes.into_iter().chain(inodes).collect::<Vec<_>>().join(", ")
 }
 
 fn written(content: &[u8]) -> String {

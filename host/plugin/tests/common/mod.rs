@@ -49,5 +49,7 @@ pub fn capable() -> Facts {
             reflink: true,
             project_quota: true,
         },
+        filesystems: vec!["ext4".into(), "overlay".into()],
+        tools: vec![],
     }
 }

@@ -7,7 +7,15 @@ use nacre_plugin::plan::{
 
 use super::*;
 
-const ALL: [Grant; 5] = [Grant::Tree, Grant::MountOverlay, Grant::MountBind, Grant::MountTmpfs, Grant::State];
+const ALL: [Grant; 7] = [
+    Grant::Tree,
+    Grant::MountOverlay,
+    Grant::MountBind,
+    Grant::MountTmpfs,
+    Grant::State,
+    Grant::Subvolume,
+    Grant::Limit,
+];
 
 fn own() -> String {
     "a".repeat(64)

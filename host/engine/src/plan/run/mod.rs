@@ -1,8 +1,10 @@
 //! Running steps, and undoing them.
 
+mod subvolume;
+
 use std::collections::BTreeSet;
 
-use nacre_plugin::plan::{MountOverlay, OverlayOption, Step};
+use nacre_plugin::plan::{CopyTree, MountOverlay, OverlayOption, Sharing, Step};
 use nacre_plugin::types::{Place, Root};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
 
@@ -54,7 +56,11 @@ pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
             Step::Symlink(s) => (&s.at, false),
             Step::WriteFile(s) => (&s.at, true),
             // What these bring may be of any size.
-            Step::CopyTree(_) | Step::Rename(_) => return nacre_sys::sync::syncfs(roots.home()),
+            Step::CopyTree(_)
+            | Step::Rename(_)
+            | Step::SubvolumeCreate(_)
+            | Step::SubvolumeSnapshot(_)
+            | Step::Limit(_) => return nacre_sys::sync::syncfs(roots.home()),
             _ => continue,
         };
         let parent = at.path.rsplit_once('/').map_or(".", |(parent, _)| parent);
@@ -77,7 +83,11 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::WriteFile(s) => roots.own(&s.at)?.write_atomic(&s.at.path, &s.content, s.mode),
         Step::Symlink(s) => roots.own(&s.at)?.symlink(&s.at.path, &s.target),
         Step::Rename(s) => rename(roots, &s.source, &s.target),
-        Step::CopyTree(s) => copy_tree(roots, &s.source, &s.target),
+        Step::CopyTree(s) => copy_tree(roots, s),
+        Step::SubvolumeCreate(s) => subvolume::create(roots, s),
+        Step::SubvolumeSnapshot(s) => subvolume::snapshot(roots, s),
+        Step::SubvolumeDelete(place) => subvolume::delete(roots, place),
+        Step::Limit(s) => subvolume::limit(roots, s),
         Step::RemoveTree(place) => remove(roots, place),
         Step::MountOverlay(s) => mount_overlay(roots, s),
         Step::MountBind(s) => {
@@ -98,6 +108,8 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
         Step::WriteFile(s) => discard(roots, &s.at),
         Step::Symlink(s) => discard(roots, &s.at),
         Step::CopyTree(s) => discard(roots, &s.target),
+        Step::SubvolumeCreate(s) => subvolume::discard(roots, &s.at),
+        Step::SubvolumeSnapshot(s) => subvolume::discard(roots, &s.target),
         Step::Rename(s) => {
             if is_there(roots, &s.target)? && !is_there(roots, &s.source)? {
                 rename(roots, &s.target, &s.source)?;
@@ -109,6 +121,8 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
         Step::MountTmpfs(s) => end_mount(roots, &s.target),
         Step::EnsureDir(_)
         | Step::RemoveTree(_)
+        | Step::SubvolumeDelete(_)
+        | Step::Limit(_)
         | Step::Unmount(_)
         | Step::SetState(_)
         | Step::RemoveState(_) => Ok(()),
@@ -124,8 +138,12 @@ fn rename(roots: &Roots, source: &Place, target: &Place) -> Done {
     roots.own(source)?.rename(&source.path, &target.path)
 }
 
-fn copy_tree(roots: &Roots, source: &Place, target: &Place) -> Done {
-    roots.dir(source.root).copy_tree(&source.path, roots.own(target)?, &target.path).map(drop)
+fn copy_tree(roots: &Roots, s: &CopyTree) -> Done {
+    let (source, target) = (roots.dir(s.source.root), roots.own(&s.target)?);
+    match s.sharing {
+        Sharing::Data => source.copy_tree(&s.source.path, target, &s.target.path).map(drop),
+        Sharing::Files => source.link_tree(&s.source.path, target, &s.target.path).map(drop),
+    }
 }
 
 fn unmount(roots: &Roots, place: &Place) -> Done {
