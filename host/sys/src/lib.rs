@@ -37,6 +37,7 @@ mod error;
 pub mod facts;
 pub mod lock;
 pub mod mount;
+pub mod map;
 pub mod proc;
 mod remove;
 pub mod sync;
