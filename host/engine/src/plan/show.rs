@@ -67,8 +67,10 @@ fn rename(value: Value, name: bool) -> Value {
                 .into_iter()
                 .map(|(key, value)| {
                     let key = kebab(&key);
-                    let name =
-                        matches!(key.as_str(), "root" | "kind" | "format" | "sharing" | "options" | "grants" | "roles");
+                    let name = matches!(
+                        key.as_str(),
+                        "root" | "kind" | "format" | "sharing" | "options" | "grants" | "roles"
+                    );
                     (key, rename(value, name))
                 })
                 .collect(),
