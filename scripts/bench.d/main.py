@@ -8,11 +8,12 @@ import sys
 
 import call
 import container
+import drivers
 import load
 import ps
 import report
 
-BENCHMARKS = {"load": load.run, "container": container.run, "ps": ps.run, "call": call.run}
+BENCHMARKS = {"load": load.run, "container": container.run, "ps": ps.run, "call": call.run, "drivers": drivers.run}
 
 
 def main():
