@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::dir::{Dir, proc_path_at};
@@ -93,26 +93,30 @@ fn end(at: &Dir, rel: &Path, flags: UnmountFlags) -> Result<bool> {
 }
 
 /// A file system that is being set up.
-struct Context<'a> {
+pub(crate) struct Context<'a> {
     fd: OwnedFd,
     kind: &'static str,
     target: &'a Dir,
 }
 
 impl<'a> Context<'a> {
-    fn open(kind: &'static str, target: &'a Dir) -> Result<Self> {
+    pub(crate) fn open(kind: &'static str, target: &'a Dir) -> Result<Self> {
         let fd = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
             .map_err(|e| failure(kind, target, "fsopen", Vec::new(), e))?;
         Ok(Self { fd, kind, target })
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&self, key: &str, value: &str) -> Result<()> {
         fsconfig_set_string(&self.fd, key, value).map_err(|e| self.failed(&format!("{key}={value}"), e))
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Result<()> {
+        fsconfig_set_flag(&self.fd, key).map_err(|e| self.failed(key, e))
     }
 
     /// Attach the finished file system. What fails on the way leaves nothing: a mount that is not attached
     /// ends with its descriptor.
-    fn mount(self, attributes: MountAttrFlags) -> Result<()> {
+    pub(crate) fn mount(self, attributes: MountAttrFlags) -> Result<()> {
         fsconfig_create(&self.fd).map_err(|e| self.failed("create", e))?;
         let mount = fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .map_err(|e| self.failed("fsmount", e))?;
@@ -124,7 +128,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn failure(kind: &'static str, target: &Dir, step: &str, log: Vec<String>, errno: Errno) -> Error {
+pub(crate) fn failure(kind: &'static str, target: &Dir, step: &str, log: Vec<String>, errno: Errno) -> Error {
     let target = target.path().to_owned();
     Error::Mount { kind, target, step: step.to_owned(), log, source: errno.into() }
 }
@@ -155,6 +159,16 @@ fn attach(mount: &OwnedFd, target: &Dir) -> Result<(), (&'static str, Errno)> {
     })
 }
 
+/// Make what mount(2) has just mounted on a directory as private as the other mounts of this room, and if need
+/// be read-only.
+pub(crate) fn finish(target: &Dir, read_only: bool) -> Result<(), Errno> {
+    // The descriptor is of what the mount covers.
+    let path = rustix::fs::readlink(crate::dir::proc_path(target.as_fd()), Vec::new())?;
+    let top = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let set = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
+    set_attributes(top.as_fd(), set, libc::MS_PRIVATE)
+}
+
 /// A mount that is attached to a shared one becomes shared itself.
 fn make_private(mount: BorrowedFd<'_>) -> Result<(), Errno> {
     set_attributes(mount, 0, libc::MS_PRIVATE)
@@ -178,7 +192,7 @@ fn set_attributes(mount: BorrowedFd<'_>, set: u64, propagation: u64) -> Result<(
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-fn last_errno() -> Errno {
+pub(crate) fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
