@@ -19,7 +19,7 @@ pub struct Copied {
     pub entries: u64,
     /// Bytes of data that were written.
     pub bytes: u64,
-    /// Bytes of data that are shared with the source (FICLONE).
+    /// Bytes of data that are shared with the source (FICLONE); the files of a linked tree are not counted.
     pub shared: u64,
 }
 
@@ -30,11 +30,22 @@ impl Dir {
     /// nothing is left. Not synced. Refused with [`Error::HoldsMount`] where something is mounted in the
     /// source.
     pub fn copy_tree(&self, from: impl AsRef<Path>, to: &Dir, to_rel: impl AsRef<Path>) -> Result<Copied> {
-        let (from, to_rel) = (from.as_ref(), to_rel.as_ref());
+        self.duplicate(from.as_ref(), to, to_rel.as_ref(), false)
+    }
+
+    /// Copy as [`Dir::copy_tree`] does, but make directories alone: everything else in the new tree is a hard
+    /// link to the original, on the same file system. From then on no file in either tree may be changed in
+    /// place, only replaced. A file that has as many names as the file system allows is copied.
+    pub fn link_tree(&self, from: impl AsRef<Path>, to: &Dir, to_rel: impl AsRef<Path>) -> Result<Copied> {
+        self.duplicate(from.as_ref(), to, to_rel.as_ref(), true)
+    }
+
+    fn duplicate(&self, from: &Path, to: &Dir, to_rel: &Path, link: bool) -> Result<Copied> {
         let (source, target) = (self.spot(from)?, to.spot(to_rel)?);
         let mut copy = Copy {
             source: self.path().join(from),
             target_parent: target.as_fd(),
+            link,
             links: HashMap::new(),
             reflink: true,
             copied: Copied::default(),
@@ -55,6 +66,8 @@ struct Copy<'a> {
     source: PathBuf,
     /// Hard links are made by paths from here.
     target_parent: BorrowedFd<'a>,
+    /// Files are to be the originals themselves.
+    link: bool,
     /// The first copy of each file that has several names.
     links: HashMap<(u64, u64), PathBuf>,
     /// Until the file system has refused once.
@@ -102,6 +115,15 @@ impl Copy<'_> {
         let shown = self.source.join(path.iter().skip(1).collect::<PathBuf>());
         let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).on("stat", &shown)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind != FileType::Directory && self.link {
+            match rustix::fs::linkat(from, name, to, to_name, AtFlags::empty()) {
+                Err(Errno::MLINK) => {}
+                made => {
+                    self.copied.entries += 1;
+                    return made.on("link", &shown).map(|()| None);
+                }
+            }
+        }
         if kind != FileType::Directory && stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
                 let made = rustix::fs::linkat(self.target_parent, first, to, to_name, AtFlags::empty());

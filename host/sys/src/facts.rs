@@ -123,7 +123,8 @@ fn filesystems(list: &str) -> Vec<String> {
 
 fn is_in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| rustix::fs::access(folder.join(program), Access::EXEC_OK).is_ok())
+    std::env::split_paths(&path)
+        .any(|folder| rustix::fs::access(folder.join(program), Access::EXEC_OK).is_ok())
 }
 
 fn may_mount() -> bool {
