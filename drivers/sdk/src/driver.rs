@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Once;
 
-use crate::bindings::exports::nacre::storage::{component, storage_driver};
+use crate::bindings::described::exports::nacre::storage::component;
+use crate::bindings::storage_driver::exports::nacre::storage::storage_driver;
 use crate::{
     CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, HomeLayout, MountRequest,
     Mounted, Place, Plan, Refusal, Setting, Suitability,
@@ -87,7 +88,13 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         type NacreExportedDriver = $crate::Exported<$driver>;
         #[cfg(target_arch = "wasm32")]
-        $crate::bindings::__export_storage_driver!(NacreExportedDriver with_types_in $crate::bindings);
+        $crate::bindings::described::__export_described!(
+            NacreExportedDriver with_types_in $crate::bindings::described
+        );
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::storage_driver::__export_storage_driver!(
+            NacreExportedDriver with_types_in $crate::bindings::storage_driver
+        );
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() -> $crate::Description = <$driver as $crate::StorageDriver>::describe;
     };
@@ -163,7 +170,7 @@ impl<D: StorageDriver> storage_driver::Guest for Exported<D> {
 }
 
 /// A panic's message is the last thing that the component says: nacre puts it into its report.
-fn report_panics() {
+pub(crate) fn report_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| std::panic::set_hook(Box::new(|panic| crate::log::warn(&panic.to_string()))));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use crate::answer::Answer;
-use crate::bindings::exports::nacre::storage::storage_driver::Guest as Exports;
+use crate::bindings::exports::nacre::storage::storage_driver::{Guest as Exports, GuestIndices};
 use crate::component::Component;
 use crate::contract::description::Description;
 use crate::contract::plan::Plan;
@@ -76,22 +76,28 @@ pub struct Spent {
 }
 
 /// A [`StorageDriver`] that is a component.
-#[derive(Debug)]
 pub struct Driver {
     component: Component,
+    role: GuestIndices,
     state: Arc<dyn StateView>,
     inner: Mutex<Inner>,
 }
 
+impl fmt::Debug for Driver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Driver").field("component", &self.component).finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
-    warm: Warm,
+    warm: Warm<Exports>,
     spent: Spent,
 }
 
 impl Driver {
-    pub(crate) fn new(component: Component, state: Arc<dyn StateView>) -> Driver {
-        Driver { component, state, inner: Mutex::default() }
+    pub(crate) fn new(component: Component, role: GuestIndices, state: Arc<dyn StateView>) -> Driver {
+        Driver { component, role, state, inner: Mutex::default() }
     }
 
     /// The component.
@@ -107,9 +113,7 @@ impl Driver {
     ) -> Result<R> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
-        let answer = inner.warm.call(&self.component.caller(), &self.state, export, |store, bindings| {
-            call(store, bindings.nacre_storage_storage_driver())
-        });
+        let answer = inner.warm.call(&self.component.caller(&self.role), &self.state, export, call);
         inner.spent.calls += 1;
         inner.spent.time += begun.elapsed();
         answer
