@@ -23,7 +23,8 @@ macro_rules! builtin {
 }
 
 /// All of them.
-pub static BUILTIN: &[Builtin] = &[builtin!("overlay2")];
+pub static BUILTIN: &[Builtin] =
+    &[builtin!("overlay2"), builtin!("overlay"), builtin!("btrfs"), builtin!("vfs")];
 
 /// The one with this name.
 #[must_use]
