@@ -34,7 +34,11 @@ impl ZfsPool {
                 return Err(format!("{program} is not installed (Debian: zfs-fuse)"));
             }
         }
-        fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").map_err(|e| format!("/dev/fuse: {e}"))?;
+        fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/fuse")
+            .map_err(|e| format!("/dev/fuse: {e}"))?;
         let name = std::thread::current().name().unwrap_or("zfs").to_owned();
         // The namespace is the thread's, and ends with it and with the processes in it.
         std::thread::scope(|scope| {

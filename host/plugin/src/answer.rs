@@ -1,6 +1,6 @@
 //! The form of answers: sizes that the contract bounds. What a step means is checked by whoever runs it.
 
-use crate::contract::plan::{OverlayUpper, Plan, Step};
+use crate::contract::plan::{OverlayUpper, Plan, PoolStorage, Step};
 use crate::contract::storage::{Created, Difference, Example, HomeLayout, Mounted, Suitability};
 use crate::contract::types::Place;
 
@@ -12,6 +12,8 @@ const PATH: usize = 4095;
 const SMALL: usize = 64 << 10;
 /// `wit/plan.wit`: the most bytes of a key.
 const KEY: usize = 256;
+/// `wit/plan.wit`: the most bytes of a dataset's name.
+const DATASET: usize = 128;
 /// The most lower layers of a mount, of the entries of a footprint, and so on.
 const ENTRIES: usize = 4096;
 
@@ -61,8 +63,34 @@ fn step_fault(step: &Step) -> Option<String> {
         }
         Step::MountBind(it) => it.source.fault().or_else(|| it.target.fault()),
         Step::MountTmpfs(it) => it.target.fault().or_else(|| mode(it.mode)),
+        Step::ZfsCreate(name) | Step::ZfsDestroy(name) => dataset(name),
+        Step::ZfsSnapshot(it) | Step::ZfsDestroySnapshot(it) => dataset(&it.of).or_else(|| dataset(&it.name)),
+        Step::ZfsClone(it) => {
+            dataset(&it.source.of).or_else(|| dataset(&it.source.name)).or_else(|| dataset(&it.target))
+        }
+        Step::ZfsSet(it) => dataset(&it.at),
+        Step::MountZfs(it) => dataset(&it.source).or_else(|| it.target.fault()),
+        Step::MountAufs(it) => {
+            let places = || it.lowers.iter().chain(&it.upper).chain([&it.target]).find_map(Place::fault);
+            longer("the lower branches", it.lowers.len(), ENTRIES).or_else(places)
+        }
         Step::SetState(it) => key(&it.key).or_else(|| longer("the value", it.value.len(), SMALL)),
         Step::RemoveState(name) => key(name),
+        Step::ThinPool(it) => match &it.storage {
+            PoolStorage::Files(_) => None,
+            PoolStorage::Devices(on) => longer("a device", on.data.len().max(on.metadata.len()), PATH),
+            PoolStorage::Pool(name) => longer("a pool's name", name.len(), PATH),
+        },
+        Step::ThinCreate(it) => key(&it.volume)
+            .or_else(|| longer("the arguments", it.arguments.len(), 64))
+            .or_else(|| it.arguments.iter().find_map(|a| longer("an argument", a.len(), KEY))),
+        Step::ThinSnapshot(it) => key(&it.origin).or_else(|| key(&it.volume)),
+        Step::ThinActivate(name) | Step::ThinDeactivate(name) => key(name),
+        Step::ThinMount(it) => key(&it.volume)
+            .or_else(|| it.target.fault())
+            .or_else(|| longer("the options", it.options.len(), PATH)),
+        Step::ThinSync(at) => at.fault(),
+        Step::ThinDelete(it) => key(&it.volume),
     }
 }
 
@@ -72,6 +100,10 @@ fn mode(mode: u32) -> Option<String> {
 
 fn key(key: &str) -> Option<String> {
     if key.is_empty() { Some("an empty key".into()) } else { longer("the key", key.len(), KEY) }
+}
+
+fn dataset(name: &str) -> Option<String> {
+    longer("the bytes of a dataset's name", name.len(), DATASET)
 }
 
 fn longer(what: &str, length: usize, most: usize) -> Option<String> {
@@ -128,6 +160,7 @@ impl Answer for Difference {
         match self {
             Difference::Changes((place, _)) => place.fault(),
             Difference::Tree(place) => place.fault(),
+            Difference::Mounted => None,
         }
     }
 }

@@ -12,7 +12,7 @@ pub mod types {
 /// Plans and their steps (`wit/plan.wit`).
 pub mod plan {
     pub use crate::bindings::nacre::storage::plan::{
-        CopyTree, EnsureDir, Limit, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinDelete, ThinMount, ThinPool, ThinSnapshot, VolumeFormat, WriteFile,
+        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinDelete, ThinMount, ThinPool, ThinSnapshot, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -149,7 +149,7 @@ impl Grant {
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Grant; 8] = [
+    pub const ALL: [Grant; 10] = [
         Grant::Tree,
         Grant::MountOverlay,
         Grant::MountBind,
@@ -157,6 +157,8 @@ impl Grant {
         Grant::State,
         Grant::Subvolume,
         Grant::Limit,
+        Grant::Zfs,
+        Grant::MountAufs,
         Grant::Thin,
     ];
 
@@ -177,6 +179,8 @@ impl Grant {
             Grant::State => "keep values of its own",
             Grant::Subvolume => "make, snapshot and delete subvolumes in its own folders",
             Grant::Limit => "limit what its own trees may take up",
+            Grant::Zfs => "make, snapshot, clone, limit, mount and destroy datasets of ZFS below its base dataset",
+            Grant::MountAufs => "mount aufs on its own folders",
             Grant::Thin => "keep a thin pool, on files of its own or on devices that you name, with a volume for each layer",
         }
     }

@@ -179,6 +179,7 @@ mod tests {
                 },
                 filesystems: vec![],
                 tools: vec![],
+                zfs: None,
                 thin_pools: false,
                 zfs: None,
             },

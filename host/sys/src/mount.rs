@@ -5,6 +5,7 @@
 //! mounted below it is not carried elsewhere. The propagation of what was there before is left alone, so
 //! a mount on a shared parent does appear in the parent's peers, and ends with it there too.
 
+mod aufs;
 mod info;
 mod overlay;
 
@@ -21,6 +22,7 @@ use rustix::mount::{
 use crate::dir::{Dir, proc_path_at};
 use crate::error::{Error, Result};
 
+pub use aufs::aufs;
 pub use info::{MountInfo, all, below};
 pub(crate) use overlay::{MAX_LOWERS, MAX_OPTION_BYTES};
 pub use overlay::{Method, OverlayMount, OverlayOptions};

@@ -51,5 +51,7 @@ pub fn capable() -> Facts {
         },
         filesystems: vec!["ext4".into(), "overlay".into()],
         tools: vec![],
+        zfs: None,
+        thin_pools: false,
     }
 }
