@@ -85,12 +85,11 @@ fn step_fault(step: &Step) -> Option<String> {
             .or_else(|| longer("the arguments", it.arguments.len(), 64))
             .or_else(|| it.arguments.iter().find_map(|a| longer("an argument", a.len(), KEY))),
         Step::ThinSnapshot(it) => key(&it.origin).or_else(|| key(&it.volume)),
-        Step::ThinActivate(name) | Step::ThinDeactivate(name) => key(name),
+        Step::ThinActivate(name) | Step::ThinDeactivate(name) | Step::ThinDelete(name) => key(name),
         Step::ThinMount(it) => key(&it.volume)
             .or_else(|| it.target.fault())
             .or_else(|| longer("the options", it.options.len(), PATH)),
         Step::ThinSync(at) => at.fault(),
-        Step::ThinDelete(it) => key(&it.volume),
     }
 }
 

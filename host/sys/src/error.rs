@@ -54,13 +54,13 @@ pub enum Error {
         /// What it has not.
         what: &'static str,
     },
-    /// A thin pool works no more, or says what is not understood.
-    #[error("the thin pool {pool} says `{said}`: it may need thin_check or thin_repair")]
+    /// A thin pool, or a volume in it, cannot be used.
+    #[error("the thin pool {pool}: {why}")]
     PoolFailed {
         /// Its name below /dev/mapper.
         pool: String,
-        /// Its status.
-        said: String,
+        /// What is wrong, as a sentence about the pool.
+        why: String,
     },
     /// A thin pool has less room than must stay free. Nothing was changed.
     #[error("the thin pool {pool} has {free} of {total} {what} blocks free, and {reserve} % must stay free")]

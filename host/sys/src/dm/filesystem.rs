@@ -1,10 +1,12 @@
 //! File systems on block devices.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use linux_raw_sys::ioctl::BLKDISCARD;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
@@ -94,7 +96,8 @@ pub fn mount(kind: Filesystem, device: &Path, target: &Dir, read_only: bool, opt
             None => context.flag(option)?,
         }
     }
-    context.mount(if read_only { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() })
+    context.mount(if read_only { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() })?;
+    if kind == Filesystem::Xfs && !read_only { give_up_when_full(device) } else { Ok(()) }
 }
 
 /// Make a mounted file system as large as its device.
@@ -109,6 +112,30 @@ pub fn grow(kind: Filesystem, device: &Path, target: &Dir) -> Result<()> {
         Filesystem::Ext4 => run(Command::new("resize2fs").arg(device), device),
         Filesystem::Xfs => run(Command::new("xfs_growfs").arg(target.real_path()?), device),
     }
+}
+
+/// Give up what a device holds: all of it reads as zero from then on, and its space is free.
+pub fn discard(device: &Path) -> Result<()> {
+    let range = [0, block_device_bytes(device)?];
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(device, flags, Mode::empty()).on("open", device)?;
+    // SAFETY: the request reads two u64, the first byte and the number of bytes, which live through the call.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), BLKDISCARD.into(), range.as_ptr()) } {
+        0 => Ok(()),
+        _ => match std::io::Error::last_os_error() {
+            // What is below cannot take it.
+            e if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+            e => Err(e).on("discard", device),
+        },
+    }
+}
+
+/// XFS tries for ever to write what the pool has no room for, and whoever unmounts it would wait for that. Docker's
+/// `dm.xfs_nospace_max_retries` is for this.
+fn give_up_when_full(device: &Path) -> Result<()> {
+    let name = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let setting = Path::new("/sys/fs/xfs").join(name).join("error/metadata/ENOSPC/max_retries");
+    std::fs::write(&setting, "0").on("write", &setting)
 }
 
 /// Run a program that says nothing when all is well.

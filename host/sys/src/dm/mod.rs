@@ -21,7 +21,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use crate::error::{Context, Error, Result};
 use ioctl::{Answer, Flags, Request};
 
-pub use filesystem::{Filesystem, grow, identify, make, mount};
+pub use filesystem::{Filesystem, discard, grow, identify, make, mount};
 pub use pool::{Features, Pool, PoolMode, PoolStatus};
 
 /// Where device-mapper's names are.

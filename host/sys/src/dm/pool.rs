@@ -77,7 +77,10 @@ impl Pool {
     /// How full it is.
     pub fn status(&self) -> Result<PoolStatus> {
         let said = self.device.status()?;
-        parse(&said).ok_or_else(|| Error::PoolFailed { pool: self.device.name.clone(), said })
+        parse(&said).ok_or_else(|| Error::PoolFailed {
+            pool: self.device.name.clone(),
+            why: format!("it says `{said}`, and may need thin_check and thin_repair"),
+        })
     }
 
     /// Make an empty volume. It `already_exists` where the number is taken.

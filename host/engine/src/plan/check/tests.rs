@@ -37,7 +37,7 @@ fn at(name: &str) -> Place {
 fn judge_as(grants: &[Grant], steps: Vec<Step>) -> Result<(), PlanFault> {
     let footprint = [home(own()), home("l/AAA"), Place { root: Root::Run, path: own() }];
     let shared = ["l".to_owned()];
-    check(&steps, &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared })
+    check(&steps, &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared, settings: &[] })
 }
 
 fn judge(step: Step) -> Result<(), PlanFault> {
@@ -237,7 +237,7 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     ];
     for (place, words) in cases {
         let footprint = [home(own()), place.clone()];
-        let rules = Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared };
+        let rules = Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared, settings: &[] };
         let fault = check(&Vec::new(), &rules).expect_err(&place.to_string()).to_string();
         assert!(fault.contains(words), "{place}: {fault}");
     }

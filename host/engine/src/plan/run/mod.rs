@@ -1,10 +1,12 @@
 //! Running steps, and undoing them.
 
 mod subvolume;
+pub(crate) mod zfs;
+mod thin;
 
 use std::collections::BTreeSet;
 
-use nacre_plugin::plan::{CopyTree, MountOverlay, OverlayOption, Sharing, Step};
+use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, OverlayOption, Sharing, Step};
 use nacre_plugin::types::{Place, Root};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
 
@@ -96,9 +98,25 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
             mount::bind(&source, &roots.open_own(&s.target)?, s.read_only)
         }
         Step::MountTmpfs(s) => mount::tmpfs(&roots.open_own(&s.target)?, s.size, s.mode),
+        Step::ZfsCreate(dataset) => zfs::create(roots, dataset),
+        Step::ZfsSnapshot(s) => zfs::snapshot(roots, s),
+        Step::ZfsClone(s) => zfs::clone(roots, s),
+        Step::ZfsSet(s) => zfs::set(roots, s),
+        Step::ZfsDestroy(dataset) => zfs::destroy(roots, dataset),
+        Step::ZfsDestroySnapshot(s) => zfs::destroy_snapshot(roots, s),
+        Step::MountZfs(s) => zfs::mount(roots, s),
+        Step::MountAufs(s) => mount_aufs(roots, s),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
+        Step::ThinPool(s) => thin::pool(roots, s),
+        Step::ThinCreate(s) => thin::create(roots, s),
+        Step::ThinSnapshot(s) => thin::snapshot(roots, s),
+        Step::ThinActivate(volume) => thin::activate(roots, volume),
+        Step::ThinMount(s) => thin::mount(roots, s),
+        Step::ThinSync(place) => nacre_sys::sync::syncfs(&roots.open_own(place)?),
+        Step::ThinDeactivate(volume) => thin::deactivate(roots, volume),
+        Step::ThinDelete(volume) => thin::delete(roots, volume),
     }
 }
 
@@ -119,10 +137,26 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
         Step::MountOverlay(s) => end_mount(roots, &s.target),
         Step::MountBind(s) => end_mount(roots, &s.target),
         Step::MountTmpfs(s) => end_mount(roots, &s.target),
+        Step::ZfsCreate(dataset) => zfs::destroy(roots, dataset),
+        Step::ZfsSnapshot(s) => zfs::destroy_snapshot(roots, s),
+        Step::ZfsClone(s) => zfs::destroy(roots, &s.target),
+        Step::MountZfs(s) => end_mount(roots, &s.target),
+        Step::MountAufs(s) => end_mount(roots, &s.target),
+        Step::ThinCreate(s) => thin::discard(roots, &s.volume),
+        Step::ThinSnapshot(s) => thin::discard(roots, &s.volume),
+        Step::ThinActivate(volume) => thin::deactivate(roots, volume),
+        Step::ThinMount(s) => end_mount(roots, &s.target),
         Step::EnsureDir(_)
+        | Step::ThinPool(_)
+        | Step::ThinSync(_)
+        | Step::ThinDeactivate(_)
+        | Step::ThinDelete(_)
         | Step::RemoveTree(_)
         | Step::SubvolumeDelete(_)
         | Step::Limit(_)
+        | Step::ZfsSet(_)
+        | Step::ZfsDestroy(_)
+        | Step::ZfsDestroySnapshot(_)
         | Step::Unmount(_)
         | Step::SetState(_)
         | Step::RemoveState(_) => Ok(()),
@@ -147,7 +181,7 @@ fn copy_tree(roots: &Roots, s: &CopyTree) -> Done {
 }
 
 fn unmount(roots: &Roots, place: &Place) -> Done {
-    mount::unmount(roots.own(place)?, &place.path).map(drop)
+    nacre_sys::zfs::unmount(roots.own(place)?, &place.path).map(drop)
 }
 
 /// Undo what made a place, if it was made.
@@ -182,6 +216,12 @@ fn mount_overlay(roots: &Roots, s: &MountOverlay) -> Done {
         overlay = overlay.upper(upper, work);
     }
     overlay.mount(&roots.open_own(&s.target)?)
+}
+
+fn mount_aufs(roots: &Roots, s: &MountAufs) -> Done {
+    let lowers = s.lowers.iter().map(|place| roots.open_place(place)).collect::<Result<Vec<_>, _>>()?;
+    let upper = s.upper.as_ref().map(|place| roots.open_own(place)).transpose()?;
+    mount::aufs(&lowers, upper.as_ref(), &roots.open_own(&s.target)?)
 }
 
 fn options(given: &[OverlayOption]) -> OverlayOptions {
