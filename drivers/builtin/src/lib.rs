@@ -22,9 +22,12 @@ macro_rules! builtin {
     };
 }
 
-/// All of them.
+/// The storage drivers.
 pub static BUILTIN: &[Builtin] =
     &[builtin!("overlay2"), builtin!("overlay"), builtin!("btrfs"), builtin!("vfs")];
+
+/// nacre's own selection policy.
+pub static SELECTION: Builtin = builtin!("selection");
 
 /// The one with this name.
 #[must_use]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use nacre_plugin::storage::Difference;
 use nacre_plugin::types::{Place, Root};
 use nacre_store::Depth;
 use nacre_sys::mount::below;
@@ -34,10 +35,9 @@ impl Engine {
         for name in self.drivers_with_homes()? {
             match self.driver(&name) {
                 Ok(driver) => self.check_driver(&driver, repair, &mut findings)?,
-                Err(Error::NotFound { .. }) => findings.push(finding(
-                    "absent-driver",
-                    format!("layers are held by the driver {name}, which is not here: name its component's file with --driver"),
-                )),
+                Err(error) if error.is_of_driver() => {
+                    findings.push(finding("absent-driver", format!("layers of {name} cannot be looked at: {error}")));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -81,6 +81,10 @@ impl Engine {
             owned.extend(driver.footprint(layer)?.into_iter().map(key));
         }
         for layer in &recorded {
+            // One that is read while it is mounted has no place before.
+            if matches!(driver.diff(layer)?, Difference::Mounted) {
+                continue;
+            }
             let usage = driver.usage(layer)?;
             if !driver.roots().dir(usage.root).exists(&usage.path)? && self.is_recorded(driver, layer)? {
                 findings.push(finding(
@@ -107,7 +111,8 @@ impl Engine {
         let is_changing =
             |target: &Path| target.iter().any(|name| changing.iter().any(|layer| name == layer.as_str()));
         for target in real.difference(&expected) {
-            if !is_changing(target) && is_mounted(target)? {
+            let holds_expected = expected.iter().any(|mount| mount.starts_with(target));
+            if !holds_expected && !is_changing(target) && is_mounted(target)? {
                 findings.push(finding("stray-mount", format!("{} is mounted for nobody", target.display())));
             }
         }
@@ -142,7 +147,7 @@ fn entries(driver: &Driver) -> Result<Vec<Place>, Error> {
         for entry in dir.entries()? {
             let name = entry.name.to_string_lossy();
             let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-            if !shared.contains(&path) {
+            if !shared.contains(&path) && !driver.keeps(&path) {
                 places.push(Place { root: Root::Home, path });
             }
         }

@@ -249,7 +249,7 @@ impl Engine {
         let driver = self.driver(&container.driver)?;
         let (mount, holders) =
             self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
-        let (changes, _) = driver.content(container.dir.as_str())?;
+        let changes = driver.content(container.dir.as_str())?.map(|(dir, _)| dir.path().to_owned());
         let summary = summary_of(&container)?;
         let time = |t: Option<Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
         Ok(serde_json::json!({
@@ -273,7 +273,7 @@ impl Engine {
                 "Name": container.driver,
                 "Data": {
                     "LayerDir": driver.roots().home().path().join(container.dir.as_str()),
-                    "ChangesDir": changes.path(),
+                    "ChangesDir": changes,
                     "MergedDir": mount.as_ref().map(|m| m.target.clone()),
                 },
             },
@@ -318,15 +318,17 @@ impl Engine {
         let driver = self.driver(&container.driver)?;
         match driver.diff(container.dir.as_str())? {
             Difference::Changes(_) => self.layer_bytes(&driver, &container.dir),
-            Difference::Tree(_) => self.changed_bytes(container),
+            // Nothing is mounted to be counted.
+            Difference::Mounted if self.config.explain => Ok(0),
+            Difference::Tree(_) | Difference::Mounted => self.changed_bytes(container),
         }
     }
 
-    /// The same for a listing; none where the container's driver is not here.
+    /// The same for a listing; none where the container's driver is not here or fails.
     pub(crate) fn known_size(&self, container: &Container) -> Result<Option<u64>, Error> {
         match self.writable_size(container) {
-            Err(Error::NotFound { kind: "driver", name }) => {
-                tracing::warn!(container = container.name, driver = name, "its driver is not here");
+            Err(error) if error.is_of_driver() => {
+                tracing::warn!(container = container.name, %error, "its size is not known");
                 Ok(None)
             }
             size => size.map(Some),

@@ -186,7 +186,14 @@ impl Engine {
     /// Remove layers, children before their parents. One that somebody needs again by now stays.
     fn drop_layers(&self, layers: Vec<Layer>, removed: &mut Removed) -> Result<(), Error> {
         for layer in layers {
-            let driver = self.driver(&layer.driver)?;
+            let driver = match self.driver(&layer.driver) {
+                // The records stay, and a later prune removes it: only this driver's layers have to wait.
+                Err(error) if error.is_of_driver() => {
+                    tracing::warn!(layer = layer.chain_id.short(), %error, "the layer stays");
+                    continue;
+                }
+                driver => driver?,
+            };
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
             let plan = driver.remove(layer.dir.as_str())?;
             let forget = |tx: &Tx<'_>| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop);

@@ -20,6 +20,7 @@
 mod assemble;
 mod check;
 mod commit;
+mod components;
 mod container;
 mod crash;
 mod diff;
@@ -40,11 +41,14 @@ mod process;
 mod progress;
 mod reserve;
 mod save;
+mod select;
 mod settle;
+mod tree;
 mod types;
 
 pub use error::{Class, Error};
-pub use info::Info;
+pub use info::{DriverUse, Info};
+pub use nacre_plugin::Report as ComponentReport;
 pub use nacre_plugin::options::parse_bytes;
 pub use open::Engine;
 pub use plan::check::PlanFault;

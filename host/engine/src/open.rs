@@ -10,6 +10,7 @@ use nacre_store::{Paths, Store};
 use nacre_sys::dir::Dir;
 
 use crate::assemble::Holds;
+use crate::components::{COMPONENTS, Found};
 use crate::driver::{Driver, Prepared};
 use crate::plan::show::explain;
 use crate::types::{Config, Explained};
@@ -29,6 +30,8 @@ pub struct Engine {
     drivers: Mutex<BTreeMap<String, Arc<Driver>>>,
     explained: Mutex<Vec<Explained>>,
     holds: Mutex<Holds>,
+    /// What was spent in components that are no drivers.
+    spent: Mutex<nacre_plugin::Spent>,
     opened: Instant,
 }
 
@@ -65,6 +68,7 @@ impl Engine {
             drivers: Mutex::default(),
             explained: Mutex::default(),
             holds: Mutex::default(),
+            spent: Mutex::default(),
             opened: Instant::now(),
         };
         if !engine.config.explain {
@@ -89,11 +93,13 @@ impl Engine {
 
     /// Time spent in components so far, and the calls that it took.
     pub fn component_time(&self) -> nacre_plugin::Spent {
-        let drivers = self.lock_drivers();
-        drivers.values().fold(nacre_plugin::Spent::default(), |sum, driver| {
-            let spent = driver.spent();
-            nacre_plugin::Spent { calls: sum.calls + spent.calls, time: sum.time + spent.time }
-        })
+        let others = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock_drivers().values().fold(others, |sum, driver| add(sum, driver.spent()))
+    }
+
+    pub(crate) fn note_spent(&self, spent: nacre_plugin::Spent) {
+        let mut sum = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        *sum = add(*sum, spent);
     }
 
     /// With `--explain`, note a plan in place of running it.
@@ -120,92 +126,48 @@ impl Engine {
         Ok(self.lock_drivers().entry(name.to_owned()).or_insert(driver).clone())
     }
 
-    /// The driver of new layers: the one that was asked for, the one whose layers the root has, or the
-    /// first that can work here. As in Docker, a root with layers of several drivers needs one to be named.
-    pub(crate) fn current_driver(&self) -> Result<Arc<Driver>, Error> {
-        match self.current_driver_name()? {
-            Some(name) => self.driver(&name),
-            None => self.first_suitable(),
-        }
-    }
-
-    pub(crate) fn current_driver_name(&self) -> Result<Option<String>, Error> {
-        if let Some(path) = self.driver_file() {
-            return Ok(Some(self.driver_from_file(path)?.name().to_owned()));
-        }
-        if let Some(name) = &self.config.driver {
-            return Ok(Some(name.clone()));
-        }
-        let mut used = self.store.read(|view| view.drivers_in_use())?;
-        if used.len() > 1 {
-            return Err(Error::Usage {
-                what: format!("the root has layers of several drivers: {}", used.join(", ")),
-                help: Some("name the one for new layers with --driver".to_owned()),
-            });
-        }
-        Ok(used.pop())
-    }
-
-    /// The component that `--driver` names by its file and not by its name.
-    fn driver_file(&self) -> Option<&Path> {
-        let driver = self.config.driver.as_deref()?;
-        (driver.contains('/') || driver.ends_with(".wasm")).then(|| Path::new(driver))
-    }
-
     /// The driver in a file, under the name that it gives itself.
-    fn driver_from_file(&self, path: &Path) -> Result<Arc<Driver>, Error> {
+    pub(crate) fn driver_from_file(&self, path: &Path) -> Result<Arc<Driver>, Error> {
         let origin = path.display().to_string();
         let known = |d: &&Arc<Driver>| d.component().origin() == origin;
         if let Some(driver) = self.lock_drivers().values().find(known) {
             return Ok(driver.clone());
         }
-        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let driver = Arc::new(self.ready(&origin, &wasm)?);
+        let driver = Arc::new(self.ready(self.component_of_file(path)?)?);
         self.lock_drivers().insert(driver.name().to_owned(), driver.clone());
         Ok(driver)
     }
 
-    fn first_suitable(&self) -> Result<Arc<Driver>, Error> {
-        let mut reasons = Vec::new();
-        for shipped in nacre_drivers::BUILTIN {
-            match self.driver(shipped.name).and_then(|driver| driver.probe().map(|_| driver)) {
-                Ok(driver) => return Ok(driver),
-                Err(reason) => reasons.push(reason.to_string()),
-            }
-        }
-        Err(Error::NoDriver { root: self.root.path().to_owned(), reasons: reasons.join("; ") })
-    }
-
     fn load_driver(&self, name: &str) -> Result<Arc<Driver>, Error> {
-        if let Some(path) = self.driver_file() {
+        if let Some(path) = self.named_file() {
             let driver = self.driver_from_file(path)?;
             if driver.name() == name {
                 return Ok(driver);
             }
         }
-        let shipped = nacre_drivers::BUILTIN
-            .iter()
-            .find(|shipped| shipped.name == name)
-            .ok_or_else(|| Error::NotFound { kind: "driver", name: name.to_owned() })?;
-        self.ready("built in", shipped.wasm).map(Arc::new)
+        self.ready(self.component(name)?).map(Arc::new)
     }
 
-    /// Make a component ready for this root.
-    fn ready(&self, origin: &str, wasm: &[u8]) -> Result<Driver, Error> {
-        let component = self.host()?.load(origin, wasm)?;
-        let settings = component.settings(&self.config.storage_opts)?;
-        let driver = component.description().name.clone();
+    /// The next use of a driver loads it anew.
+    pub(crate) fn forget_driver(&self, name: &str) {
+        self.lock_drivers().remove(name);
+    }
+
+    /// Make a driver's component ready for this root.
+    pub(crate) fn ready(&self, found: Found) -> Result<Driver, Error> {
+        let settings = found.component.settings(&self.config.storage_opts)?;
+        let driver = found.component.description().name.clone();
         let state = Arc::new(StoredState { store: self.store.clone(), driver });
-        Driver::new(component, (&self.root, &self.run), facts::probe, state, settings)
+        Driver::new(found, (&self.root, &self.run), facts::probe, state, settings)
     }
 
     /// The component host, made when the first component is needed.
-    fn host(&self) -> Result<&ComponentHost, Error> {
+    pub(crate) fn host(&self) -> Result<&ComponentHost, Error> {
         if let Some(host) = self.host.get() {
             return Ok(host);
         }
         let config = nacre_plugin::Config {
-            cache_dir: Some(self.root.path().join("components")),
+            cache_dir: Some(self.root.path().join(COMPONENTS)),
             ..Default::default()
         };
         let host = ComponentHost::new(config)?;
@@ -223,6 +185,10 @@ impl Engine {
     fn lock_explained(&self) -> MutexGuard<'_, Vec<Explained>> {
         self.explained.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn add(one: nacre_plugin::Spent, other: nacre_plugin::Spent) -> nacre_plugin::Spent {
+    nacre_plugin::Spent { calls: one.calls + other.calls, time: one.time + other.time }
 }
 
 /// A component's view of what it saved.
