@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -12,15 +13,10 @@ use crate::layer::{Archive, Layer};
 use crate::root::Root;
 use crate::tree::Tree;
 use crate::verdict::{Done, Expected, Stop, Verdict, holds};
-use crate::{Error, Subject, Wanted};
+use crate::{Subject, Wanted};
 
-/// Runs a case on a root. The root comes back if it is as it was before, and otherwise a new one.
-pub(crate) fn run(
-    case: &Case,
-    subject: &Subject,
-    wanted: &Wanted,
-    root: Root,
-) -> (Verdict, Result<Root, Error>) {
+/// Runs a case on a root, which comes back if it is as it was before.
+pub(crate) fn run(case: &Case, subject: &Subject, wanted: &Wanted, root: Root) -> (Verdict, Option<Root>) {
     let (done, clean) = match Bench::new(subject, wanted, &root) {
         Ok(bench) => {
             let done = catch_unwind(AssertUnwindSafe(|| (case.run)(&bench)))
@@ -35,11 +31,7 @@ pub(crate) fn run(
         Ok(()) => Verdict::Passed,
         Err(Stop(verdict)) => verdict,
     };
-    if reusable {
-        return (verdict, Ok(root));
-    }
-    drop(root);
-    (verdict, Root::new(subject))
+    (verdict, reusable.then_some(root))
 }
 
 /// A root, open, for one case.
@@ -165,6 +157,36 @@ impl<'a> Bench<'a> {
         let files = self.root.files();
         let _ = std::fs::remove_dir_all(&files);
         std::fs::create_dir_all(&files).or_stop(|| "files can be removed".to_owned())
+    }
+
+    /// The names in the driver's home, what is mounted there aside.
+    pub(crate) fn names(&self) -> Done<Vec<PathBuf>> {
+        let home = self.root.path().join(&self.root.driver().name);
+        let readable = || "the driver's home can be read".to_owned();
+        let device = |path: &Path| std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.is_dir()));
+        let (own, mut names, mut todo) = (device(&home).or_stop(readable)?.0, Vec::new(), vec![home]);
+        while let Some(dir) = todo.pop() {
+            for entry in std::fs::read_dir(&dir).or_stop(readable)? {
+                let path = entry.or_stop(readable)?.path();
+                let (device, is_dir) = device(&path).or_stop(readable)?;
+                if is_dir && device == own {
+                    todo.push(path.clone());
+                }
+                names.push(path);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Stops unless the driver's home holds these names and no others.
+    pub(crate) fn must_hold(&self, expected: &[PathBuf], when: &str) -> Done {
+        let found = self.names()?;
+        let left: Vec<_> = found.iter().filter(|name| !expected.contains(name)).cloned().collect();
+        let what = format!("the driver's home holds what it held before {when}");
+        holds(left.is_empty(), &what, || format!("left behind: {}", paths(&left)))?;
+        let gone: Vec<_> = expected.iter().filter(|name| !found.contains(name)).cloned().collect();
+        holds(gone.is_empty(), &what, || format!("gone: {}", paths(&gone)))
     }
 
     /// A driver may keep a file system of its own mounted on its home as long as it lives.

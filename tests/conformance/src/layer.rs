@@ -24,7 +24,6 @@ pub(crate) const FILE: Meta<'static> =
 pub(crate) const DIR: Meta<'static> = Meta { mode: 0o755, ..FILE };
 
 /// One layer of an image: a tar.
-#[derive(Debug)]
 pub(crate) struct Layer {
     tar: tar::Builder<Vec<u8>>,
     fault: Option<io::Error>,

@@ -172,13 +172,14 @@ pub fn cases() -> &'static [Case] {
 /// Only where nothing could be tried: what the driver does wrong is in the report.
 pub fn run(subject: &Subject, wanted: &Wanted, watch: &mut dyn FnMut(Event<'_>)) -> Result<Report, Error> {
     let cases = wanted.cases()?;
-    let mut root = Root::new(subject)?;
-    let mut report = Report::new(subject, wanted, root.driver()?);
+    let mut root = Some(Root::new(subject)?);
+    let mut report = Report::new(subject, wanted, root.as_ref().map(Root::driver));
     for (number, case) in (1..).zip(&cases) {
         watch(Event::Began { case, number, of: cases.len() });
         let began = Instant::now();
-        let (verdict, next) = bench::run(case, subject, wanted, root);
-        root = next?;
+        let here = root.take().map_or_else(|| Root::new(subject), Ok)?;
+        let (verdict, left) = bench::run(case, subject, wanted, here);
+        root = left;
         let outcome = Outcome::new(case, verdict, began.elapsed());
         watch(Event::Ended(&outcome));
         report.outcomes.push(outcome);

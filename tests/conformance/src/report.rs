@@ -60,9 +60,9 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(subject: &Subject, wanted: &Wanted, driver: &Driver) -> Self {
+    pub(crate) fn new(subject: &Subject, wanted: &Wanted, driver: Option<&Driver>) -> Self {
         Self {
-            driver: driver.clone(),
+            driver: driver.cloned().unwrap_or_default(),
             on: subject.on.display().to_string(),
             seed: wanted.seed,
             outcomes: Vec::new(),

@@ -40,7 +40,11 @@ impl Tree {
             }
             tree.entries.insert(name, entry(&path, &meta)?);
         }
-        for mut group in links.into_values() {
+        // When the root was last changed says nothing: no layer tells, and a mount may be new.
+        if let Some(root) = tree.entries.get_mut(&b""[..]) {
+            root.remove("mtime");
+        }
+        for mut group in links.into_values().filter(|group| group.len() > 1) {
             group.sort();
             let names: Vec<_> = group.iter().map(|name| lossy(name)).collect();
             for name in &group {

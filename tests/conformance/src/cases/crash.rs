@@ -30,7 +30,7 @@ struct Scenario<'s> {
 impl Scenario<'_> {
     fn run(&self, bench: &Bench<'_>) -> Done {
         let named = ["begin", "record"].into_iter().chain(self.also.iter().copied()).map(str::to_owned);
-        let mut crashes = 0;
+        let (clean, mut crashes) = (bench.names()?, 0);
         for boundary in named.chain((0..MANY).map(|n| n.to_string())) {
             let args = (self.before)()?;
             let killed = self.kill_at(bench, &boundary, &args)?;
@@ -41,6 +41,7 @@ impl Scenario<'_> {
             (self.after)(&boundary)
                 .map_err(|stop| Stop::failed(format!("all is well {when}"), stop.text()))?;
             bench.sound(&format!("everything is in order when all is done {when}"))?;
+            bench.must_hold(&clean, &when)?;
             crashes += usize::from(killed);
             if !killed && boundary.parse::<usize>().is_ok() {
                 break;

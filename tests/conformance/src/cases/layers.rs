@@ -222,6 +222,14 @@ pub(crate) fn shared_base(bench: &Bench<'_>) -> Done {
 }
 
 pub(crate) fn leaves_nothing(bench: &Bench<'_>) -> Done {
+    live_and_die(bench)?;
+    // What a driver makes for itself, once, is there now.
+    let names = bench.names()?;
+    live_and_die(bench)?;
+    bench.must_hold(&names, "a second life and death")
+}
+
+fn live_and_die(bench: &Bench<'_>) -> Done {
     let image = bench.image(&[common(), Layer::new().whiteout("d/", "f")])?;
     let (container, root) = bench.mounted(&image)?;
     wreck_little(&root)?;

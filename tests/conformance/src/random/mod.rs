@@ -110,7 +110,8 @@ impl<'b> Round<'b> {
 
     fn compare(&self, when: &str) -> Done {
         // Times and sharing are compared by cases of their own: overlayfs breaks hard links of lower layers.
-        let tree = |root: &Path| Ok(Tree::read(root)?.without(&["mtime", "names"]).without_root());
+        let tree =
+            |root: &Path| -> Done<Tree> { Ok(Tree::read(root)?.without(&["mtime", "names"]).without_root()) };
         tree(&self.oracle)?.must_equal(&tree(&self.root)?, &format!("the trees are equal {when}"))
     }
 

@@ -111,7 +111,14 @@ pub(super) fn apply(root: &Path, operation: &Operation) -> io::Result<()> {
             OpenOptions::new().write(true).open(at(path))?.set_len(u64::from(*size))
         }
         Operation::MakeDir(path) => fs::create_dir(at(path)),
-        Operation::Move(from, to) => move_tree(&at(from), &at(to)),
+        Operation::Move(from, to) => {
+            // To move a file over another name of it does nothing; in a container it may be none.
+            alone(&at(from))?;
+            move_tree(&at(from), &at(to))
+        }
+        Operation::Link(from, to) if at(from).is_symlink() => {
+            Err(io::Error::other(format!("{from} and {to} would be one symbolic link, which nothing unties")))
+        }
         Operation::Link(from, to) => {
             alone(&at(from))?;
             fs::hard_link(at(from), at(to))
