@@ -1,5 +1,5 @@
 //! Builds the components that ship inside nacre.
 
 fn main() -> std::process::ExitCode {
-    nacre_guest_build::guests(&["../selection", "../overlay2", "../overlay", "../btrfs", "../vfs"])
+    nacre_guest_build::guests(&["../selection", "../overlay2", "../overlay", "../btrfs", "../vfs", "../devicemapper"])
 }

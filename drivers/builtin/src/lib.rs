@@ -24,7 +24,7 @@ macro_rules! builtin {
 
 /// The storage drivers.
 pub static BUILTIN: &[Builtin] =
-    &[builtin!("overlay2"), builtin!("overlay"), builtin!("btrfs"), builtin!("vfs")];
+    &[builtin!("overlay2"), builtin!("overlay"), builtin!("btrfs"), builtin!("devicemapper"), builtin!("vfs")];
 
 /// nacre's own selection policy.
 pub static SELECTION: Builtin = builtin!("selection");

@@ -38,7 +38,10 @@ impl StepCheck<'_> {
             }
             Step::ThinCreate(s) => {
                 let shared = !is_layer(&s.volume) && is_shared_name(&s.volume);
-                self.value(shared || s.volume == self.rules.layer, "it is another layer's volume, or no name")?;
+                self.value(
+                    shared || s.volume == self.rules.layer,
+                    "it is another layer's volume, or no name",
+                )?;
                 self.value(s.bytes > 0, "an empty volume")?;
                 self.value(s.reserve < 100, "a reserve of 100 percent or more")?;
                 self.value(are_harmless(s.format, &s.arguments), "an argument of mkfs that is not allowed")
@@ -68,7 +71,9 @@ impl StepCheck<'_> {
 
     /// A device of the machine, in the user's own words.
     fn named(&self, device: &str) -> Result<(), PlanFault> {
-        let named = !device.is_empty() && self.rules.settings.iter().any(|setting| setting.value == device);
+        let mut values = self.rules.settings.iter().map(|setting| setting.value.as_str());
+        let names = |value: &str| value == device || value.strip_prefix("/dev/mapper/") == Some(device);
+        let named = !device.is_empty() && values.any(names);
         self.value(named, "it names a device that no option names")
     }
 }
