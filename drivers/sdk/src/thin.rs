@@ -1,8 +1,6 @@
 //! Constructors of the steps on thin pools. What each does, and how it is undone, is in `wit/plan.wit`.
 
-use crate::{
-    Place, PoolStorage, Step, ThinCreate, ThinMount, ThinPool, ThinSnapshot, VolumeFormat,
-};
+use crate::{Place, PoolStorage, Step, ThinCreate, ThinMount, ThinPool, ThinSnapshot, VolumeFormat};
 
 /// Have a thin pool, and have it active.
 #[must_use]

@@ -45,7 +45,8 @@ pub(super) fn snapshot(roots: &Roots, step: &ThinSnapshot) -> Done {
     let origin = pool.volume(&step.origin)?;
     let bytes = step.bytes.unwrap_or(origin.size);
     if bytes < origin.size {
-        let why = format!("a size of {bytes} bytes is less than the {} that the layer below has", origin.size);
+        let why =
+            format!("a size of {bytes} bytes is less than the {} that the layer below has", origin.size);
         return Err(nacre_sys::Error::PoolFailed { pool: pool.name().to_owned(), why });
     }
     pool.add(&step.volume, Some(&step.origin), bytes)
