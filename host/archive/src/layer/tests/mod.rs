@@ -3,6 +3,7 @@
 mod build;
 mod hostile;
 mod kinds;
+mod linked;
 mod packing;
 mod pipes;
 mod round_trip;
