@@ -65,7 +65,11 @@ pub(crate) fn all() -> Vec<Example> {
         example(
             "the limit's file goes before the subvolume",
             Call::Remove(id(OWN)),
-            vec![remove_tree(home(format!("quotas/{}", id(OWN)))), subvolume_delete(subvolume(OWN))],
+            vec![
+                remove_tree(run(id(OWN))),
+                remove_tree(home(format!("quotas/{}", id(OWN)))),
+                subvolume_delete(subvolume(OWN)),
+            ],
         ),
     ]);
     all

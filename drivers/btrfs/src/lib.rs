@@ -125,7 +125,8 @@ impl StorageDriver for Btrfs {
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {
-        Ok(vec![remove_tree(quota(id)?), subvolume_delete(subvolume(id)?)])
+        // A mount that was cut short leaves the folder that it was to be on.
+        Ok(vec![remove_tree(shown(id)?), remove_tree(quota(id)?), subvolume_delete(subvolume(id)?)])
     }
 
     fn usage(id: &str) -> Result<Place, Refusal> {

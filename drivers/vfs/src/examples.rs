@@ -71,6 +71,10 @@ pub(crate) fn all() -> Vec<Example> {
             Call::Unmount(id(OWN)),
             vec![unmount(run(id(OWN))), remove_tree(run(id(OWN)))],
         ),
-        example("the tree is all there is", Call::Remove(id(OWN)), vec![remove_tree(dir(OWN))]),
+        example(
+            "the tree is all there is, unless a mount was cut short",
+            Call::Remove(id(OWN)),
+            vec![remove_tree(run(id(OWN))), remove_tree(dir(OWN))],
+        ),
     ]
 }

@@ -88,7 +88,8 @@ impl StorageDriver for Vfs {
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {
-        Ok(vec![remove_tree(tree(id)?)])
+        // A mount that was cut short leaves the folder that it was to be on.
+        Ok(vec![remove_tree(shown(id)?), remove_tree(tree(id)?)])
     }
 
     fn usage(id: &str) -> Result<Place, Refusal> {

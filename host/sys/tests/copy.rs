@@ -159,7 +159,7 @@ fn a_linked_tree_has_its_own_directories_and_the_originals_files() {
         return;
     }
     for kind in [FsKind::Ext4, FsKind::Xfs, FsKind::Btrfs] {
-        let Some(fs) = LoopFs::new(kind, 400) else {
+        let Some(fs) = LoopFs::new(kind, 600) else {
             nacre_skip::skip(&format!("no mkfs.{}", kind.name()));
             continue;
         };
