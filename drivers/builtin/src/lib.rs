@@ -23,8 +23,15 @@ macro_rules! builtin {
 }
 
 /// The storage drivers.
-pub static BUILTIN: &[Builtin] =
-    &[builtin!("overlay2"), builtin!("overlay"), builtin!("btrfs"), builtin!("devicemapper"), builtin!("vfs")];
+pub static BUILTIN: &[Builtin] = &[
+    builtin!("overlay2"),
+    builtin!("overlay"),
+    builtin!("btrfs"),
+    builtin!("zfs"),
+    builtin!("aufs"),
+    builtin!("devicemapper"),
+    builtin!("vfs"),
+];
 
 /// nacre's own selection policy.
 pub static SELECTION: Builtin = builtin!("selection");

@@ -121,7 +121,8 @@ impl Engine {
         left_out: &[Vec<u8>],
         work: impl FnOnce(io::PipeReader) -> Result<T, LayerError> + Send,
     ) -> Result<T, Error> {
-        let (content, format) = self.driver(&container.driver)?.content(container.dir.as_str())?;
+        let opened = self.open_container(container)?;
+        let (content, format) = &*opened;
         let selected = match format {
             Whiteouts::None => Some(self.selected(container)?),
             _ => None,
@@ -133,8 +134,8 @@ impl Engine {
                 let exclude = |path: &[u8]| left_out.iter().any(|left| left == path);
                 let options = PackOptions { exclude: Some(&exclude), ..PackOptions::default() };
                 match selected {
-                    Some(selected) => pack_selected(&content, &selected, &options, writer),
-                    None => pack_changes(&content, &options, writer),
+                    Some(selected) => pack_selected(content, &selected, &options, writer),
+                    None => pack_changes(content, &options, writer),
                 }
             });
             let outcome = work(reader);

@@ -7,9 +7,11 @@ use nacre_plugin::types::Whiteouts;
 use nacre_runtime::defaults::{MOUNT_POINT_DIRECTORIES, MOUNT_POINT_FILES};
 use nacre_store::{Container, LayerId};
 use nacre_union::{ChangeKind, FirstWrite, Found, Metadata, Stack, Trail};
+use nacre_sys::dir::Dir;
 use rustix::fs::FileType;
 
 use crate::driver::Driver;
+use crate::tree::Opened;
 use crate::types::{Change, Probe, Why};
 use crate::{Engine, Error};
 
@@ -71,11 +73,10 @@ impl Engine {
 
     pub(crate) fn changes(&self, container: &Container) -> Result<Vec<nacre_union::Change>, Error> {
         let placeholders: Vec<&str> = placeholders().collect();
-        let driver = self.driver(&container.driver)?;
-        let below = self.lower_stack(&driver, container)?;
-        let own = layer(&driver, container.dir.as_str())?;
+        let below = self.lower_stack(container)?;
+        let own = self.open_container(container)?.map(layer);
         Ok(if is_whole(&own) {
-            nacre_union::compare(&below, &Stack::new([own]), &placeholders)?
+            nacre_union::compare(&below, &Stack::new([own.clone()]), &placeholders)?
         } else {
             nacre_union::changes(&own, &below, &placeholders)?
         })
@@ -83,7 +84,8 @@ impl Engine {
 
     /// Bytes of the files that a container changed in a tree of its own.
     pub(crate) fn changed_bytes(&self, container: &Container) -> Result<u64, Error> {
-        let (content, _) = self.driver(&container.driver)?.content(container.dir.as_str())?;
+        let opened = self.open_container(container)?;
+        let (content, _) = &*opened;
         let mut bytes = 0;
         for change in self.changes(container)? {
             if change.kind == ChangeKind::Deleted || change.is_dir {
@@ -100,51 +102,57 @@ impl Engine {
         Ok(bytes)
     }
 
-    fn lower_stack(&self, driver: &Driver, container: &Container) -> Result<Stack, Error> {
-        let parents = match &container.parent {
-            Some(parent) => self.parents(driver.name(), parent)?,
+    fn lower_stack(&self, container: &Container) -> Result<Opened<'_, Stack>, Error> {
+        let layers = match &container.parent {
+            Some(parent) => self.store.read(|view| view.layer_chain(&container.driver, parent))?,
             None => Vec::new(),
         };
-        let mut layers = Vec::with_capacity(parents.len());
-        for dir in parents {
-            layers.push(layer(driver, &dir)?);
-            if layers.last().is_some_and(is_whole) {
+        Ok(Opened::join(self.open_down_to_whole(&layers)?, Stack::new))
+    }
+
+    /// The layers of a chain, newest first, as far as there is something to be seen of them.
+    fn open_down_to_whole(
+        &self,
+        chain: &[nacre_store::Layer],
+    ) -> Result<Vec<Opened<'_, nacre_union::Layer>>, Error> {
+        let mut layers: Vec<Opened<'_, nacre_union::Layer>> = Vec::with_capacity(chain.len());
+        for below in chain {
+            if layers.last().is_some_and(|above| is_whole(above)) {
                 break;
             }
+            layers.push(self.open_image_layer(below)?.map(layer));
         }
-        Ok(Stack::new(layers))
+        Ok(layers)
     }
 
     /// The layers of a container or an image, topmost first, with what to call each.
-    fn stack_of(&self, object: &str) -> Result<(Stack, Vec<String>), Error> {
+    fn stack_of(&self, object: &str) -> Result<(Opened<'_, Stack>, Vec<String>), Error> {
         let found = self.find_container(object);
         if let Err(Error::Store(nacre_store::Error::NotFound { .. })) = found {
             let image = self.find_image(object)?;
-            let (mut layers, mut names) = (Vec::new(), Vec::new());
-            for below in self.image_layers(&image)?.iter().rev() {
-                if layers.last().is_some_and(is_whole) {
-                    break;
-                }
-                layers.push(layer(&*self.driver(&below.driver)?, below.dir.as_str())?);
-                names.push(below.diff_id.to_string());
-            }
-            return Ok((Stack::new(layers), names));
+            let mut chain = self.image_layers(&image)?;
+            chain.reverse();
+            let layers = self.open_down_to_whole(&chain)?;
+            let names = chain.iter().take(layers.len()).map(|below| below.diff_id.to_string()).collect();
+            return Ok((Opened::join(layers, Stack::new), names));
         }
         let container = found?;
-        let driver = self.driver(&container.driver)?;
-        let own = layer(&driver, container.dir.as_str())?;
+        let own = self.open_container(&container)?.map(layer);
         let mut names = vec!["container".to_owned()];
-        let mut lowers: Vec<nacre_union::Layer> = Vec::new();
-        if let Some(parent) = container.parent.as_ref().filter(|_| !is_whole(&own)) {
-            for below in self.store.read(|view| view.layer_chain(&container.driver, parent))? {
-                if lowers.last().is_some_and(is_whole) {
-                    break;
-                }
-                lowers.push(layer(&driver, below.dir.as_str())?);
-                names.push(below.diff_id.to_string());
-            }
+        let mut layers = vec![own];
+        if let Some(parent) = container.parent.as_ref().filter(|_| !layers.iter().any(|own| is_whole(own))) {
+            let chain = self.store.read(|view| view.layer_chain(&container.driver, parent))?;
+            layers.extend(self.open_down_to_whole(&chain)?);
+            names.extend(chain.iter().take(layers.len() - 1).map(|below| below.diff_id.to_string()));
         }
-        Ok((Stack::writable(own, lowers), names))
+        let stack = |layers: Vec<_>| {
+            let mut layers = layers.into_iter();
+            match layers.next() {
+                Some(own) => Stack::writable(own, layers),
+                None => Stack::new([]),
+            }
+        };
+        Ok((Opened::join(layers, stack), names))
     }
 
     /// The plans for one more image layer, for `--explain`.
@@ -162,14 +170,13 @@ impl Engine {
     }
 }
 
-fn layer(driver: &Driver, dir: &str) -> Result<nacre_union::Layer, Error> {
-    let (content, format) = driver.content(dir)?;
+fn layer((content, format): (Dir, Whiteouts)) -> nacre_union::Layer {
     let format = match format {
         Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
         Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
         Whiteouts::None => nacre_union::Whiteouts::None,
     };
-    Ok(nacre_union::Layer::new(content, format))
+    nacre_union::Layer::new(content, format)
 }
 
 /// Whether a layer is a whole tree: what lies below it is no part of any stack that it is in.

@@ -33,5 +33,7 @@ pub(crate) fn probe(home: &Dir) -> Result<Facts, Error> {
         },
         filesystems,
         tools,
+        zfs: None,
+        thin_pools: false,
     })
 }

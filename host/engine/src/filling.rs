@@ -21,7 +21,8 @@ pub(crate) struct Filling<'e> {
     engine: &'e Engine,
     driver: Arc<Driver>,
     dir: LayerId,
-    content: Dir,
+    /// Where it is filled; none once the layer was committed, which may unmount it.
+    content: Option<Dir>,
     format: Whiteouts,
     journaled: Vec<(JournalId, Vec<Step>)>,
 }
@@ -60,7 +61,7 @@ impl Engine {
                 engine: self,
                 driver: driver.clone(),
                 dir,
-                content,
+                content: Some(content),
                 format: new.format,
                 journaled: vec![(entry, new.plan.steps)],
             }),
@@ -81,9 +82,14 @@ impl<'e> Filling<'e> {
     ) -> Result<Filled<'e>, LayerError> {
         let mut options = options;
         options.unpack.whiteouts = archive_format(self.format);
-        let blob = unpack_blob(blob, &self.content, &options)?;
+        let blob = unpack_blob(blob, self.open_content()?, &options)?;
         crash::at(Operation::Create, "fill");
         Ok(Filled { filling: self, blob })
+    }
+
+    fn open_content(&self) -> Result<&Dir, LayerError> {
+        let closed = || LayerError::Output(std::io::Error::other("the layer was committed"));
+        self.content.as_ref().ok_or_else(closed)
     }
 
     /// Run a further plan for the layer; it is undone with it.
@@ -98,6 +104,8 @@ impl<'e> Filling<'e> {
 
 impl Drop for Filling<'_> {
     fn drop(&mut self) {
+        // An open directory would keep its mount busy.
+        self.content = None;
         for (entry, steps) in self.journaled.drain(..).rev() {
             self.engine.give_up(&self.driver, entry, &steps);
         }
@@ -114,7 +122,16 @@ impl<'e> Filled<'e> {
         &self,
         work: impl FnOnce(&mut (dyn std::io::Read + Send)) -> Result<T, LayerError>,
     ) -> Result<T, LayerError> {
-        work(&mut reassemble(&self.blob.layer.framing, &self.filling.content)?)
+        work(&mut reassemble(&self.blob.layer.framing, self.filling.open_content()?)?)
+    }
+
+    /// Have the layer ready to be a parent, on a chain (folder names, newest first). It is done once.
+    pub(crate) fn commit(&mut self, below: Vec<String>) -> Result<(), Error> {
+        if self.filling.content.take().is_none() {
+            return Ok(());
+        }
+        let plan = self.filling.driver.commit(self.filling.dir.as_str(), below)?;
+        self.filling.run(&plan)
     }
 
     /// Give the layer its place on a chain (folder names, newest first), and put what the files do not
@@ -126,8 +143,7 @@ impl<'e> Filled<'e> {
         below: Vec<String>,
     ) -> Result<Sealed<'e>, Error> {
         let engine = self.filling.engine;
-        let plan = self.filling.driver.commit(self.filling.dir.as_str(), below)?;
-        self.filling.run(&plan)?;
+        self.commit(below)?;
         let mut writer = engine.store.content().writer()?;
         writer.append(&self.blob.layer.framing)?;
         let framing = writer.finish_unsynced(publishing)?;

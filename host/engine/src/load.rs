@@ -56,6 +56,15 @@ struct Job<'a, 'e> {
     filling: Filling<'e>,
 }
 
+/// Layers that may stand on one another: a load that fails takes them down from the top.
+struct Tower<'e>(Vec<Option<Filled<'e>>>);
+
+impl Drop for Tower<'_> {
+    fn drop(&mut self) {
+        while self.0.pop().is_some() {}
+    }
+}
+
 impl<'e> Load<'e> {
     fn index(&self, archive: &ArchiveIndex) -> Result<Vec<LoadedImage>, Error> {
         let images = archive.images(&Platform::host())?;
@@ -106,7 +115,7 @@ impl<'e> Load<'e> {
     ) -> Result<Vec<Option<Filled<'e>>>, Error> {
         let mut below: Vec<String> = Vec::new();
         let mut jobs = Vec::new();
-        let mut filled: Vec<Option<Filled<'e>>> = blobs.iter().map(|_| None).collect();
+        let mut filled = Tower(blobs.iter().map(|_| None).collect());
         for (position, (blob, there)) in blobs.iter().zip(&claim.layers).enumerate() {
             let dir = match there {
                 Some(layer) => layer.dir.clone(),
@@ -120,8 +129,10 @@ impl<'e> Load<'e> {
                         let job = Job { position, blob, filling };
                         if self.driver.layout().detached {
                             jobs.push(job);
-                        } else if let Some(slot) = filled.get_mut(position) {
-                            *slot = Some(self.fill(archive, job)?);
+                        } else if let Some(slot) = filled.0.get_mut(position) {
+                            let mut layer = self.fill(archive, job)?;
+                            layer.commit(below.clone())?;
+                            *slot = Some(layer);
                         }
                     }
                     dir
@@ -130,11 +141,11 @@ impl<'e> Load<'e> {
             below.insert(0, dir.as_str().to_owned());
         }
         for (position, layer) in self.fill_side_by_side(archive, jobs)? {
-            if let Some(slot) = filled.get_mut(position) {
+            if let Some(slot) = filled.0.get_mut(position) {
                 *slot = Some(layer);
             }
         }
-        Ok(filled)
+        Ok(std::mem::take(&mut filled.0))
     }
 
     /// Fill layers on as many threads as there are processors, the largest first. The first error stops all.

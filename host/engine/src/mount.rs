@@ -62,7 +62,7 @@ impl Engine {
         if self.config.explain {
             return self.explain_mount(container);
         }
-        let holder = format!("{OPERATION}{}:{}", self.store.owner()?.token(), LayerId::random()?.short());
+        let holder = self.operation_holder()?;
         let target = self.hold_mount(container, &holder)?;
         let outcome = work(&target);
         let released = self.release_mount(container, &holder);
@@ -80,11 +80,30 @@ impl Engine {
         Ok(())
     }
 
+    /// Who holds a mount for one operation of this process.
+    pub(crate) fn operation_holder(&self) -> Result<String, Error> {
+        Ok(format!("{OPERATION}{}:{}", self.store.owner()?.token(), LayerId::random()?.short()))
+    }
+
     /// Mount a container's tree unless it is mounted, and count `holder` among those who need it.
     pub(crate) fn hold_mount(&self, container: &Container, holder: &str) -> Result<PathBuf, Error> {
         let driver = self.driver(&container.driver)?;
-        let _lock = self.store.lock_mount(&container.dir)?;
-        let known = self.store.read(|view| view.mount(&container.dir))?;
+        let settings = ContainerConfig::of(container)?.settings;
+        self.hold_layer(&driver, &self.chain(container)?, &settings, holder)
+    }
+
+    /// Mount a layer with the chain below it unless it is mounted, and count `holder` among those who need it.
+    /// `own` are the settings of this layer alone.
+    pub(crate) fn hold_layer(
+        &self,
+        driver: &Driver,
+        chain: &Chain,
+        own: &[Setting],
+        holder: &str,
+    ) -> Result<PathBuf, Error> {
+        let dir: LayerId = chain.layer.parse()?;
+        let _lock = self.store.lock_mount(&dir)?;
+        let known = self.store.read(|view| view.mount(&dir))?;
         let lost = known.is_some();
         if let Some(mount) = known {
             if is_mounted(&mount.target)? {
@@ -95,74 +114,82 @@ impl Engine {
             }
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
         }
-        let config = ContainerConfig::of(container)?;
-        let chain = self.chain(container)?;
-        let mount = driver.mount(&chain, false, &config.settings)?;
+        let mount = driver.mount(chain, chain.kind == LayerKind::Image, own)?;
         if lost || driver.roots().dir(mount.target.root).exists(&mount.target.path)? {
-            self.clear_lost_mount(&driver, container)?;
+            self.clear_lost_mount(driver, &dir)?;
         }
         let record = Mount {
-            dir: container.dir.clone(),
+            dir,
             driver: driver.name().to_owned(),
             target: driver.roots().absolute(&mount.target),
             created: Timestamp::now(),
         };
-        self.make(&driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
+        self.make(driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
         Ok(record.target)
     }
 
     /// A mount that ended without nacre, by hand or with the machine, leaves what was made for it. The plan
     /// that would have ended it takes that away.
-    fn clear_lost_mount(&self, driver: &Driver, container: &Container) -> Result<(), Error> {
-        let plan = driver.unmount(container.dir.as_str())?;
+    fn clear_lost_mount(&self, driver: &Driver, layer: &LayerId) -> Result<(), Error> {
+        let plan = driver.unmount(layer.as_str())?;
         let nothing_to_restore = |_: &Tx<'_>| Ok(());
-        self.unmake(driver, &plan, |tx| tx.forget_mount(&container.dir), Some(nothing_to_restore))
+        self.unmake(driver, &plan, |tx| tx.forget_mount(layer), Some(nothing_to_restore))
     }
 
     /// Let a container's tree go, and unmount it when nobody else needs it.
     pub(crate) fn release_mount(&self, container: &Container, holder: &str) -> Result<(), Error> {
-        let driver = self.driver(&container.driver)?;
-        let _lock = self.store.lock_mount(&container.dir)?;
-        let (mount, holders) =
-            self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
+        self.release_layer(&*self.driver(&container.driver)?, &container.dir, holder)
+    }
+
+    /// Let a layer's mount go, and end it when nobody else needs it.
+    pub(crate) fn release_layer(&self, driver: &Driver, dir: &LayerId, holder: &str) -> Result<(), Error> {
+        let _lock = self.store.lock_mount(dir)?;
+        let (mount, holders) = self.store.read(|view| Ok((view.mount(dir)?, view.holders(dir)?)))?;
         let Some(mount) = mount.filter(|_| holders.iter().any(|known| known == holder)) else {
             return Ok(());
         };
         if holders.len() > 1 {
             if !self.config.explain {
-                self.store.write(|tx| tx.drop_holder(&container.dir, holder))?;
+                self.store.write(|tx| tx.drop_holder(dir, holder))?;
             }
             return Ok(());
         }
-        let plan = driver.unmount(container.dir.as_str())?;
-        let forget = |tx: &Tx<'_>| tx.drop_holder(&container.dir, holder).map(drop);
+        let plan = driver.unmount(dir.as_str())?;
+        let forget = |tx: &Tx<'_>| tx.drop_holder(dir, holder).map(drop);
         let restore = |tx: &Tx<'_>| tx.add_holder(&mount, holder).map(drop);
-        self.unmake(&driver, &plan, forget, Some(restore))
+        self.unmake(driver, &plan, forget, Some(restore))
     }
 
     /// Let go what processes held that died. Costs one query where nothing is mounted.
     pub(crate) fn recover_mounts(&self) -> Result<(), Error> {
         for (dir, holder) in self.store.read(|view| view.mount_holders())? {
-            let container = self.store.read(|view| view.container_of_layer(&dir))?;
-            let Some(container) = container else { continue };
-            let released = if let Some(rest) = holder.strip_prefix(OPERATION)
-                && self.store.is_dead(rest.split(':').next().unwrap_or_default())?
-            {
-                self.release_mount(&container, &holder)
-            } else if holder.starts_with(RUN) && container.state != ContainerState::Running {
-                // Whoever started it died, with or without a process.
-                self.recover_container(&container)
-            } else {
-                Ok(())
-            };
-            if let Err(error) = released {
+            if let Err(error) = self.recover_holder(&dir, &holder) {
                 tracing::warn!(
-                    container = container.name, %error,
+                    layer = dir.as_str(), %error,
                     "what an interrupted command mounted is still mounted; the next command tries again"
                 );
             }
         }
         Ok(())
+    }
+
+    fn recover_holder(&self, dir: &LayerId, holder: &str) -> Result<(), Error> {
+        if let Some(rest) = holder.strip_prefix(OPERATION) {
+            let mount = self.store.read(|view| view.mount(dir))?;
+            return match mount {
+                Some(mount) if self.store.is_dead(rest.split(':').next().unwrap_or_default())? => {
+                    self.release_layer(&*self.driver(&mount.driver)?, dir, holder)
+                }
+                _ => Ok(()),
+            };
+        }
+        match self.store.read(|view| view.container_of_layer(dir))? {
+            // Whoever started it died, with or without a process.
+            Some(container) if holder.starts_with(RUN) && container.state != ContainerState::Running => {
+                self.recover_container(&container)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Unmount a container's tree, whoever holds it.

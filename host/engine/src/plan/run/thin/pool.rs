@@ -272,7 +272,8 @@ fn name_of(home: &Dir, storage: &PoolStorage) -> Result<String, Error> {
 
 /// As Docker names its devices: by the home's device and inode, so that each home's are its own.
 fn prefix(home: &Dir) -> Result<String, Error> {
-    let stat = home.stat(".")?;
+    let stat = rustix::fs::fstat(home)
+        .map_err(|e| Error::Io { op: "stat", path: home.path().to_owned(), source: e.into() })?;
     let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
     Ok(format!("nacre-{major}:{minor}-{}", stat.st_ino))
 }
