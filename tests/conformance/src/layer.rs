@@ -96,6 +96,25 @@ impl Layer {
         self.entry(path, EntryType::Regular, meta, "", content.as_ref())
     }
 
+    /// A file of so many bytes that is a hole but for these texts (PAX format 0.1 of GNU tar).
+    pub(crate) fn sparse(mut self, path: &str, length: u64, texts: &[(u64, &str)]) -> Self {
+        let mut map: Vec<_> = texts.iter().map(|(at, text)| format!("{at},{}", text.len())).collect();
+        map.push(format!("{length},0"));
+        let (map, length) = (map.join(","), length.to_string());
+        let records = [
+            ("GNU.sparse.size", length.as_bytes()),
+            ("GNU.sparse.numblocks", (texts.len() + 1).to_string().as_bytes()),
+            ("GNU.sparse.map", map.as_bytes()),
+        ]
+        .map(|(key, value)| (key, value.to_vec()));
+        let records = records.iter().map(|(key, value)| (*key, value.as_slice()));
+        if let Err(error) = self.tar.append_pax_extensions(records) {
+            self.fault.get_or_insert(error);
+        }
+        let content: String = texts.iter().map(|(_, text)| *text).collect();
+        self.file(path, content)
+    }
+
     pub(crate) fn dir(self, path: &str) -> Self {
         self.dir_with(path, DIR)
     }

@@ -1,5 +1,6 @@
 //! Files of lower layers that are changed: what is not changed stays as it was.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Barrier;
 
@@ -123,35 +124,28 @@ pub(crate) fn directories(bench: &Bench<'_>) -> Done {
 
 pub(crate) fn sparse(bench: &Bench<'_>) -> Done {
     const LENGTH: u64 = 64 << 20;
+    const MIDDLE: u64 = LENGTH / 2;
     const MUCH: u64 = 4 << 20;
-    let make = |root: &Path| {
-        crate::files::write(&root.join("sparse"), "beginning")?;
-        set_len(&root.join("sparse"), LENGTH)?;
-        write_at(&open(&root.join("sparse"))?, LENGTH / 2, b"middle")
-    };
+    let image = bench.image(&[Layer::new().sparse("f", LENGTH, &[(0, "beginning"), (MIDDLE, "middle")])])?;
+    let (container, root) = bench.mounted(&image)?;
     let is_sparse = |root: &Path, when: &str| {
-        let bytes = allocated(&root.join("sparse"))?;
-        holds(bytes < MUCH, &format!("a file of 64 MiB of holes takes little {when}"), || {
-            format!("{bytes} bytes")
-        })
+        let bytes = allocated(&root.join("f"))?;
+        let expected = format!("a file of 64 MiB of holes takes little {when}");
+        holds(bytes < MUCH, &expected, || format!("{bytes} bytes"))
     };
-    let image = bench.image(&[Layer::new().dir("d")])?;
-    let image = and_after(bench, &image, make, |root| is_sparse(root, "where it was made"))?;
-    let change = |root: &Path| write_at(&open(&root.join("sparse"))?, LENGTH - 3, b"end");
-    let look = |root: &Path| {
-        let file = std::fs::read(root.join("sparse")).or_stop(|| "the sparse file can be read".to_owned())?;
-        same("its size", LENGTH, file.len() as u64)?;
-        let (middle, end) = ((LENGTH / 2) as usize, LENGTH as usize);
-        holds(
-            file.starts_with(b"beginning\0")
-                && &file[middle..middle + 7] == b"middle\0"
-                && &file[end - 4..] == b"\0end",
-            "its data are where they were written",
-            || "they are not".to_owned(),
-        )?;
-        is_sparse(root, "after a change")
-    };
-    and_after(bench, &image, change, look).map(drop)
+    is_sparse(&root, "in the layer")?;
+    write_at(&open(&root.join("f"))?, LENGTH - 3, b"end")?;
+    let root = container.remount()?;
+    let file = open(&root.join("f"))?;
+    same("its size", LENGTH, file.metadata().or_stop(|| "it can be looked at".to_owned())?.len())?;
+    for (at, text) in [(0, "beginning\0"), (MIDDLE, "middle\0"), (LENGTH - 4, "\0end")] {
+        let mut found = vec![0; text.len()];
+        file.read_exact_at(&mut found, at).or_stop(|| "it can be read".to_owned())?;
+        same(&format!("what it says at {at}"), text, &String::from_utf8_lossy(&found))?;
+    }
+    drop(file);
+    is_sparse(&root, "after a change")?;
+    container.unmount()
 }
 
 /// A file that was opened before the first write may go on showing what it showed then (overlayfs does,

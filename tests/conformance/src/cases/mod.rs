@@ -23,7 +23,7 @@ pub(crate) static ALL: &[Case] = &[
     Case::new("layers/base", "every kind of entry is as the layer's tar says", layers::base),
     Case::new(
         "layers/root",
-        "the root of the tree has the mode and owner of the topmost layer that speaks of it",
+        "the root of a tree is open to all and root's, and a change of it stays with its container",
         layers::root,
     ),
     Case::new(
@@ -244,7 +244,7 @@ pub(crate) static ALL: &[Case] = &[
     ),
     Case::new("crash/remove", "a removal that is killed at any step is completed", crash::remove),
     Case::new(
-        "leaves/nothing",
+        "leaks/nothing",
         "when everything is removed nothing is left, on disk or mounted",
         layers::leaves_nothing,
     ),

@@ -148,9 +148,12 @@ impl<'b> Round<'b> {
 
 /// A copy of a tree, at a name that does not exist.
 fn copy(from: &Path, to: &Path) -> Done {
-    let host = Dir::open("/").or_stop(|| "/ can be opened".to_owned())?;
-    let relative = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
-    host.copy_tree(relative(from), &host, relative(to))
-        .or_stop(|| "a tree can be copied".to_owned())
-        .map(drop)
+    let copied = || "a tree can be copied".to_owned();
+    std::fs::create_dir(to).or_stop(copied)?;
+    let (source, target) = (Dir::open(from).or_stop(copied)?, Dir::open(to).or_stop(copied)?);
+    for entry in std::fs::read_dir(from).or_stop(copied)? {
+        let name = entry.or_stop(copied)?.file_name();
+        source.copy_tree(&name, &target, &name).or_stop(copied)?;
+    }
+    Ok(())
 }
