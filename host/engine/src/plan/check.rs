@@ -298,11 +298,12 @@ fn not_empty(place: &Place) -> Result<(), &'static str> {
     if place.path.is_empty() { Err("it is the root itself") } else { Ok(()) }
 }
 
-/// Whatever the component says, a name of the form of a layer ID belongs to that layer.
+/// Whatever the component says, a name of the form of a layer ID belongs to that layer, also in a folder that
+/// layers share.
 fn own_folder(place: &Place, layer: &str) -> Result<(), &'static str> {
-    let first = place.path.split('/').next().unwrap_or_default();
-    let is_layer = first.len() == 64 && first.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_layer && first != layer { Err("it belongs to another layer") } else { Ok(()) }
+    let is_layer = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let others = place.path.split('/').any(|name| is_layer(name) && name != layer);
+    if others { Err("it belongs to another layer") } else { Ok(()) }
 }
 
 fn within(place: &Place, footprint: &[Place]) -> Result<(), &'static str> {

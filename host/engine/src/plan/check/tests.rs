@@ -228,6 +228,7 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     let cases = [
         (home(other()), "another layer"),
         (home(format!("{}/diff", other())), "another layer"),
+        (home(format!("x/y/{}/diff", other())), "another layer"),
         (Place { root: Root::Run, path: other() }, "another layer"),
         (home(""), "the root itself"),
         (home("../x"), "`..`"),
