@@ -22,6 +22,7 @@ mod nacre;
 mod outcome;
 pub mod peers;
 mod tree;
+pub mod zfs;
 
 pub use loopfs::{FsKind, LoopFs};
 pub use mounts::{mounts_below, unmount_below};

@@ -14,3 +14,4 @@ mod hostile_archives;
 mod interchange;
 mod main_job;
 mod processes;
+mod zfs;

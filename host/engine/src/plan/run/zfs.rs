@@ -23,7 +23,8 @@ pub(crate) struct Base(String);
 impl Base {
     /// The base dataset of a driver; none where there is none, or ZFS cannot be used.
     pub(crate) fn find(home: &Dir, driver: &str, settings: &[Setting]) -> Result<Option<Self>, Error> {
-        let asked = settings.iter().find(|setting| setting.name == OPTION).map(|setting| setting.value.as_str());
+        let asked =
+            settings.iter().find(|setting| setting.name == OPTION).map(|setting| setting.value.as_str());
         let asked = asked.filter(|name| !name.is_empty()).map(str::to_owned);
         let kept = xattr::get(home, KEPT)?.and_then(|name| String::from_utf8(name).ok());
         if let (Some(kept), Some(asked)) = (&kept, &asked)
