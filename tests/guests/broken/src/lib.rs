@@ -8,7 +8,7 @@ mod plan;
 
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, Created, DepthFault, Description, Difference, Example, Facts, Grant,
-    HomeLayout, LayerKind, MountRequest, Mounted, Place, Plan, Refusal, Requirement, Role, Setting, Settings,
+    HomeLayout, LayerKind, MountRequest, Mounted, Place, Plan, Refusal, Requirement, Role, Setting,
     StorageDriver, Suitability, Whiteouts, choice, home, layer_id, remove_tree,
 };
 
@@ -31,7 +31,7 @@ impl StorageDriver for Broken {
     }
 
     fn layout() -> HomeLayout {
-        HomeLayout { detached: true, shared: vec![plan::COMMON.into()], exclusive: false }
+        HomeLayout { detached: true, shared: vec![plan::COMMON.into()] }
     }
 
     fn probe(facts: &Facts, settings: &[Setting]) -> Result<Suitability, Refusal> {
