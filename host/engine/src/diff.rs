@@ -36,7 +36,7 @@ impl Engine {
 
     /// Where a path of a container or image comes from: each layer that was looked at, and what a first
     /// write would cost.
-    pub fn why(&self, object: &str, path: &str) -> Result<Why, Error> {
+    pub fn why(&self, object: &str, path: impl AsRef<Path>) -> Result<Why, Error> {
         let (stack, names) = self.stack_of(object)?;
         let trail = stack.trail(path)?;
         let path = Path::new("/").join(&trail.path);
@@ -137,7 +137,7 @@ impl Engine {
     }
 }
 
-fn layer(driver: &Driver, dir: &str) -> Result<nacre_union::Layer, Error> {
+pub(crate) fn layer(driver: &Driver, dir: &str) -> Result<nacre_union::Layer, Error> {
     let (changes, format) = driver.changes(dir)?;
     Ok(union_layer(changes, format))
 }
