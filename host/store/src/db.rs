@@ -18,7 +18,7 @@ use crate::paths::make_dir;
 use crate::{Content, Error, Owner, Paths, Result};
 
 /// The schema's steps: the database has version n when the first n were run. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
 /// `nacr`: tells file(1), and this nacre, whose database it is.
