@@ -3,7 +3,9 @@
 mod build;
 mod hostile;
 mod kinds;
+mod links;
 mod packing;
 mod pipes;
 mod round_trip;
 mod tree_of;
+mod whiteouts;
