@@ -113,7 +113,8 @@ impl Engine {
 
     /// A mount that ended without nacre, by hand or with the machine, leaves what was made for it. The plan
     /// that would have ended it takes that away.
-    fn clear_lost_mount(&self, driver: &Driver, container: &Container) -> Result<(), Error> {
+    /// The caller has the mount's lock.
+    pub(crate) fn clear_lost_mount(&self, driver: &Driver, container: &Container) -> Result<(), Error> {
         let plan = driver.unmount(container.dir.as_str())?;
         let nothing_to_restore = |_: &Tx<'_>| Ok(());
         self.unmake(driver, &plan, |tx| tx.forget_mount(&container.dir), Some(nothing_to_restore))
@@ -145,8 +146,8 @@ impl Engine {
         for (dir, holder) in self.store.read(|view| view.mount_holders())? {
             let container = self.store.read(|view| view.container_of_layer(&dir))?;
             let Some(container) = container else { continue };
-            let released = if let Some(rest) = holder.strip_prefix(OPERATION)
-                && self.store.is_dead(rest.split(':').next().unwrap_or_default())?
+            let released = if let Some(token) = operation_owner(&holder)
+                && self.store.is_dead(token)?
             {
                 self.release_mount(&container, &holder)
             } else if holder.starts_with(RUN) && container.state != ContainerState::Running {
@@ -163,6 +164,23 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether a living process, or an operation of one, holds a container's tree. A user may ask for it again.
+    pub(crate) fn is_mount_needed(&self, container: &Container) -> Result<bool, Error> {
+        for holder in self.store.read(|view| view.holders(&container.dir))? {
+            let needed = match operation_owner(&holder) {
+                Some(token) => !self.store.is_dead(token)?,
+                None => {
+                    holder.starts_with(RUN)
+                        && container.process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true))
+                }
+            };
+            if needed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Unmount a container's tree, whoever holds it.
@@ -216,6 +234,11 @@ impl Engine {
         let all = driver.component().settings(&prefixed)?;
         Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
     }
+}
+
+/// The token of the process whose operation a holder is.
+fn operation_owner(holder: &str) -> Option<&str> {
+    holder.strip_prefix(OPERATION)?.split(':').next()
 }
 
 /// Whether something is mounted on a directory. One that is gone holds no mount.
