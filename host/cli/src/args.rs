@@ -90,7 +90,7 @@ pub enum ExplainForm {
 /// `--format`, for listings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Format {
-    /// `json` (an object per line), `table`, `table TEMPLATE` or a Go template such as '{{.ID}}'
+    /// `json` (an object per line), `table`, `table TEMPLATE` or a Go template: see `nacre help formats`
     #[arg(id = "format", long = "format", value_name = "FORMAT")]
     pub format: Option<String>,
 }
@@ -206,7 +206,7 @@ pub fn command() -> clap::Command {
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     command
         .help_template(format!(
-            "{{about}}\n\n{{usage-heading}} nacre [OPTIONS] COMMAND\n{overview}\nOptions:\n{{options}}\n\n{{after-help}}"
+            "{{about}}\n\n{{usage-heading}} nacre [OPTIONS] COMMAND\n{overview}\nOptions:\n{{options}}{{after-help}}"
         ))
         .after_help(format!(
             "{examples}\n\n`nacre help COMMAND` says more of a command, and `nacre help TOPIC` of: {}.",

@@ -153,7 +153,7 @@ impl Diagnostic for Failure {
 impl From<nacre_engine::Error> for Failure {
     fn from(error: nacre_engine::Error) -> Self {
         let mut failure = Self::new(exit::of(&error), wording::message(&error));
-        failure.help = wording::help(&error).map(str::to_owned).or_else(|| error.help()).or_else(|| {
+        failure.help = wording::help(&error).or_else(|| {
             (error.class() == Class::Component)
                 .then(|| "with --debug, nacre tells what the component logged".to_owned())
         });

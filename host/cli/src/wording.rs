@@ -34,21 +34,26 @@ pub(crate) fn message(error: &Error) -> String {
     }
 }
 
-/// What the user can do about it, where that is more than the engine knows.
-pub(crate) fn help(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::Archive(ArchiveError::NotAnArchive { .. } | ArchiveError::NoImage { .. }) => Some(ARCHIVES),
+/// What the user can do about it.
+pub(crate) fn help(error: &Error) -> Option<String> {
+    let text = match error {
+        // The disk that is full may be anybody's.
+        Error::Archive(ArchiveError::Io { what: "write", path, .. }) if path == Path::new("-") => {
+            return None;
+        }
+        Error::Archive(ArchiveError::NotAnArchive { .. } | ArchiveError::NoImage { .. }) => ARCHIVES,
         Error::Layer { source: LayerError::Limit { .. }, .. } => {
-            Some("nothing of the archive was kept; --max-layer-size and --max-layer-entries set the limits")
+            "nothing of the archive was kept; --max-layer-size and --max-layer-entries set the limits"
         }
         Error::Layer { source: LayerError::Refused { .. }, .. } => {
-            Some("nothing of the archive was kept; one that asks for this is damaged or hostile")
+            "nothing of the archive was kept; one that asks for this is damaged or hostile"
         }
         Error::Store(nacre_store::Error::ReadOnly { .. }) => {
-            Some("what is there can be listed, inspected and saved; to change it, mount it read-write")
+            "what is there can be listed, inspected and saved; to change it, mount it read-write"
         }
-        _ => None,
-    }
+        _ => return error.help(),
+    };
+    Some(text.to_owned())
 }
 
 /// `text`, in which a `path` of `-` becomes standard input, and `-/x` the entry x of it.

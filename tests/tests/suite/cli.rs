@@ -161,6 +161,41 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn templates_in_the_examples_of_the_help_name_fields_that_exist() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["tag", image, "debian:latest"]);
+    nacre.ok(["create", "--name", "web", image]);
+    let commands = [
+        "ps",
+        "images",
+        "history",
+        "inspect",
+        "info",
+        "version",
+        "image inspect",
+        "container inspect",
+        "layer ls",
+        "driver ls",
+        "driver inspect",
+        "system df",
+    ];
+    let mut count = 0;
+    for command in commands {
+        let help = nacre.ok(["help"].into_iter().chain(command.split(' ')));
+        for example in
+            help.lines().filter_map(|line| line.strip_prefix("  nacre ")).filter(|l| l.contains("{{"))
+        {
+            let line = format!("{} {example}", Nacre::binary().display());
+            let out = Outcome::of(Command::new("sh").args(["-c", &line]).env("NACRE_ROOT", nacre.root()));
+            assert!(out.code == 0, "{example}: {out}");
+            count += 1;
+        }
+    }
+    assert!(count >= 12, "only {count} examples were found");
+    nacre.ok(["rm", "web"]);
+}
+
+#[test]
 fn a_full_disk_behind_standard_output_is_told_the_same_by_all() {
     let (nacre, image) = with_busybox();
     nacre.ok(["create", "--name", "box", image]);

@@ -131,7 +131,7 @@ impl Rename {
   nacre rm -f web worker
   nacre rm --explain=json job")]
 pub struct Rm {
-    /// Remove running containers too, with SIGKILL
+    /// Remove running and mounted containers too; their processes get SIGKILL
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -169,7 +169,7 @@ fn in_the_way(engine: &Engine, container: &str, error: Error) -> Failure {
         ("is in use by another nacre command", "wait for it to end".to_owned())
     };
     Failure::new(exit::of(&error), format!("container {name} {held}"))
-        .with_help(format!("{help}; `nacre rm -f {name}` removes it as it is"))
+        .with_help(format!("{help}; `nacre rm -f {name}` removes it all the same"))
 }
 
 /// Remove all containers that are not running
