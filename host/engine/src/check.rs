@@ -131,9 +131,8 @@ impl Engine {
     /// repair forgets it, and takes away what was made for it.
     fn check_lost(&self, driver: &Driver, mount: &Mount, repair: bool) -> Result<Option<Finding>, Error> {
         let _lock = self.store.lock_mount(&mount.dir)?;
-        let (mount, container) = self
-            .store
-            .read(|view| Ok((view.mount(&mount.dir)?, view.container_of_layer(&mount.dir)?)))?;
+        let (mount, container) =
+            self.store.read(|view| Ok((view.mount(&mount.dir)?, view.container_of_layer(&mount.dir)?)))?;
         let Some(mount) = mount else { return Ok(None) };
         if is_mounted(&mount.target)? {
             return Ok(None);

@@ -249,7 +249,8 @@ fn undo_plan(driver: &Driver, operation: &str, layer: &str, steps: &[Step]) -> R
     undo(steps, driver.roots()).map_err(|fault| step_failed(driver, Operation::Create, fault))?;
     if operation == Operation::Mount.name() {
         let rest = driver.unmount(layer)?;
-        run(&rest.steps, driver.roots(), |_| {}).map_err(|fault| step_failed(driver, rest.operation, fault))?;
+        run(&rest.steps, driver.roots(), |_| {})
+            .map_err(|fault| step_failed(driver, rest.operation, fault))?;
     }
     Ok(())
 }

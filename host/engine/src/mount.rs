@@ -173,7 +173,10 @@ impl Engine {
                 Some(token) => !self.store.is_dead(token)?,
                 None => {
                     holder.starts_with(RUN)
-                        && container.process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true))
+                        && container
+                            .process
+                            .as_ref()
+                            .is_some_and(|process| process.is_alive().unwrap_or(true))
                 }
             };
             if needed {
