@@ -21,8 +21,8 @@ fn the_page_on_exit_codes_and_the_help_topic_have_every_code() {
     );
 }
 
-fn page(name: &str) -> String {
-    std::fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+fn page(name: &str) -> std::io::Result<String> {
+    std::fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR")))
 }
 
 /// What stands between backticks.
@@ -32,7 +32,7 @@ fn quoted(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_page_for_operators_has_every_command_and_no_other() {
-    let page = page("docs/operator.md");
+    let page = page("docs/operator.md").unwrap();
     let (_, section) = page.split_once("## Commands\n").unwrap();
     let section = &section[..section.find("\n## ").unwrap()];
     let command = nacre_cli::args::command();
@@ -58,7 +58,7 @@ fn the_page_for_operators_has_every_command_and_no_other() {
 
 #[test]
 fn the_page_for_operators_and_the_help_topic_have_every_variable() {
-    let page = page("docs/operator.md");
+    let page = page("docs/operator.md").unwrap();
     let topic = topics::text("environment").unwrap();
     let in_page: Vec<&str> = page
         .lines()
@@ -71,7 +71,7 @@ fn the_page_for_operators_and_the_help_topic_have_every_variable() {
     assert_eq!(in_page, in_topic);
     // Those that the sources read; a variable of the crash tests is no setting.
     for source in ["cli/src/args.rs", "store/src/paths.rs", "runtime/src/runtime.rs", "engine/src/open.rs"] {
-        let text = self::page(&format!("host/{source}"));
+        let text = self::page(&format!("host/{source}")).unwrap();
         for name in text.split('"').filter(|text| text.starts_with("NACRE_")) {
             assert!(in_topic.contains(&name), "`nacre help environment` lacks {name} of {source}");
         }
