@@ -36,9 +36,22 @@ impl LoopFs {
         file.set_len(megabytes << 20).expect("sizing the file of a file system");
         std::fs::create_dir(dir.path().join("mnt")).expect("creating a mount point");
         Outcome::of(Command::new(mkfs).arg("-q").arg(&image)).succeeded();
-        Outcome::of(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(dir.path().join("mnt")))
-            .succeeded();
-        Some(Self { dir })
+        Some(Self::mount(dir))
+    }
+
+    fn mount(dir: TempDir) -> Self {
+        let (image, target) = (dir.path().join("image"), dir.path().join("mnt"));
+        Outcome::of(Command::new("mount").args(["-o", "loop"]).arg(image).arg(target)).succeeded();
+        Self { dir }
+    }
+
+    /// What a power cut at this moment leaves: what was not synced is not in it.
+    pub fn after_a_power_cut(&self) -> Self {
+        let dir = scratch();
+        std::fs::create_dir(dir.path().join("mnt")).expect("creating a mount point");
+        let (from, to) = (self.dir.path().join("image"), dir.path().join("image"));
+        Outcome::of(Command::new("cp").arg("--sparse=always").arg(from).arg(to)).succeeded();
+        Self::mount(dir)
     }
 
     /// Where it is mounted.

@@ -5,6 +5,7 @@
 mod cli;
 mod concurrency;
 mod crash;
+mod disk;
 mod docs;
 mod explain;
 mod fidelity;
