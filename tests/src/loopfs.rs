@@ -62,8 +62,25 @@ impl LoopFs {
         file.set_len(megabytes << 20).expect("sizing the file of a file system");
         std::fs::create_dir(&mnt).expect("creating a mount point");
         Outcome::of(Command::new(mkfs).args(features).arg("-q").arg(&image)).succeeded();
-        let mounted = Outcome::of(Command::new("mount").args(["-o", options]).arg(&image).arg(&mnt));
-        Some((Self { dir }, mounted))
+        let made = Self { dir };
+        let mounted = made.mount(options);
+        Some((made, mounted))
+    }
+
+    fn mount(&self, options: &str) -> Outcome {
+        let (image, target) = (self.dir.path().join("image"), self.path());
+        Outcome::of(Command::new("mount").args(["-o", options]).arg(image).arg(target))
+    }
+
+    /// What a power cut at this moment leaves: what was not synced is not in it.
+    pub fn after_a_power_cut(&self) -> Self {
+        let dir = scratch();
+        std::fs::create_dir(dir.path().join("mnt")).expect("creating a mount point");
+        let (from, to) = (self.dir.path().join("image"), dir.path().join("image"));
+        Outcome::of(Command::new("cp").arg("--sparse=always").arg(from).arg(to)).succeeded();
+        let left = Self { dir };
+        left.mount("loop").succeeded();
+        left
     }
 
     /// Where it is mounted.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nacre_plugin::storage::Difference;
 use nacre_plugin::types::{Place, Root};
-use nacre_store::Depth;
+use nacre_store::{Depth, LayerId, Mount};
 use nacre_sys::mount::below;
 
 use crate::driver::Driver;
@@ -107,21 +107,45 @@ impl Engine {
                 ..finding("orphan", format!("{} belongs to no layer", path.display()))
             });
         }
-        let expected: BTreeSet<PathBuf> = mounts.iter().map(|mount| mount.target.clone()).collect();
-        let is_changing =
-            |target: &Path| target.iter().any(|name| changing.iter().any(|layer| name == layer.as_str()));
-        for target in real.difference(&expected) {
-            let holds_expected = expected.iter().any(|mount| mount.starts_with(target));
-            if !holds_expected && !is_changing(target) && is_mounted(target)? {
+        let recorded: BTreeSet<&PathBuf> = mounts.iter().map(|mount| &mount.target).collect();
+        for target in real.iter().filter(|target| !recorded.contains(target)) {
+            let holds_recorded = recorded.iter().any(|mount| mount.starts_with(target));
+            if !holds_recorded && self.is_stray(target)? {
                 findings.push(finding("stray-mount", format!("{} is mounted for nobody", target.display())));
             }
         }
         for mount in mounts.iter().filter(|m| m.driver == driver.name() && !real.contains(&m.target)) {
-            if self.store.read(|view| view.mount(&mount.dir))?.is_some() && !is_mounted(&mount.target)? {
-                findings.push(finding("lost-mount", format!("{} is not mounted", mount.target.display())));
-            }
+            findings.extend(self.check_lost(driver, mount, repair)?);
         }
         Ok(())
+    }
+
+    /// Whether a mount in a driver's home is in no record. Sure only while nobody mounts or unmounts its layer.
+    fn is_stray(&self, target: &Path) -> Result<bool, Error> {
+        let layer = target.iter().filter_map(|name| name.to_str()?.parse::<LayerId>().ok()).next();
+        let Some(layer) = layer else { return is_mounted(target) };
+        let _lock = self.store.lock_mount(&layer)?;
+        let known = self.store.read(|view| {
+            let changing = view.journal()?.iter().any(|entry| entry.new.subject == layer.as_str());
+            Ok(changing || view.mount(&layer)?.is_some())
+        })?;
+        Ok(!known && is_mounted(target)?)
+    }
+
+    /// A recorded mount that is not there: it was ended behind nacre's back. Where nobody needs it any more, a
+    /// repair forgets it, and takes away what was made for it.
+    fn check_lost(&self, driver: &Driver, mount: &Mount, repair: bool) -> Result<Option<Finding>, Error> {
+        let _lock = self.store.lock_mount(&mount.dir)?;
+        let Some(mount) = self.store.read(|view| view.mount(&mount.dir))? else { return Ok(None) };
+        if is_mounted(&mount.target)? {
+            return Ok(None);
+        }
+        let repaired = repair && !self.is_mount_needed(&mount.dir)?;
+        if repaired {
+            self.clear_lost_mount(driver, &mount.dir)?;
+        }
+        let message = format!("{} is not mounted", mount.target.display());
+        Ok(Some(Finding { repaired, ..finding("lost-mount", message) }))
     }
 
     /// Whether a layer is still in the records: it may have been removed meanwhile.

@@ -26,8 +26,8 @@ use crate::{Engine, Error};
 
 impl Engine {
     /// Make an image of a container: its image's layers, and one more with what the container changed.
-    /// Returns the image's ID. A running container is not paused: what it writes meanwhile may be in the
-    /// image or not.
+    /// Returns the image's ID. A running container is held still while its changes are read, unless the options
+    /// say otherwise: then what it writes meanwhile may be in the image or not.
     pub fn commit(&self, container: &str, options: &CommitOptions) -> Result<String, Error> {
         let container = self.find_container(container)?;
         let wishes = Wishes::of(options)?;
@@ -44,10 +44,12 @@ impl Engine {
             return self.explain_layer(&driver, &LayerId::random()?, below).map(|()| String::new());
         }
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(below))?;
+        let still = if options.pause { Some(self.hold_still(&container)?) } else { None };
         let placeholders = self.untouched_placeholders(&container)?;
         let filled = self.pack_into(&container, &placeholders, |tar| {
             filling.fill(tar, BlobOptions::new(UnpackOptions::new(nacre_archive::layer::Whiteouts::Overlay)))
         })?;
+        drop(still);
         let config = ContainerConfig::of(&container)?;
         let created_by = config.args.join(" ");
         self.derive_image(&driver, base.as_ref(), filled, &wishes, Some(&created_by))

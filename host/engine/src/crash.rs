@@ -2,7 +2,7 @@
 //!
 //! `NACRE_CRASH=<operation>:<boundary>`, where a boundary is `begin` (journaled), a number of steps that
 //! were run, `record` (committed), or for loads `fill` and `sync`. A container's start has `start:mounted`,
-//! `start:launched` and `start:recorded`. A release build has no such code.
+//! `start:launched` and `start:recorded`, a commit `pause:held`. A release build has no such code.
 
 use crate::driver::Operation;
 
@@ -21,6 +21,11 @@ pub(crate) fn at(operation: Operation, boundary: &str) {
 /// In the start of a container's process.
 pub(crate) fn in_start(boundary: &str) {
     at_named("start", boundary);
+}
+
+/// While a container's processes are held still.
+pub(crate) fn in_pause(boundary: &str) {
+    at_named("pause", boundary);
 }
 
 fn at_named(operation: &str, boundary: &str) {

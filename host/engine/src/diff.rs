@@ -37,7 +37,7 @@ impl Engine {
 
     /// Where a path of a container or image comes from: each layer that was looked at, and what a first
     /// write would cost.
-    pub fn why(&self, object: &str, path: &str) -> Result<Why, Error> {
+    pub fn why(&self, object: &str, path: impl AsRef<Path>) -> Result<Why, Error> {
         let (stack, names) = self.stack_of(object)?;
         let trail = stack.trail(path)?;
         let path = Path::new("/").join(&trail.path);
@@ -170,7 +170,7 @@ impl Engine {
     }
 }
 
-fn layer((content, format): (Dir, Whiteouts)) -> nacre_union::Layer {
+pub(crate) fn layer((content, format): (Dir, Whiteouts)) -> nacre_union::Layer {
     let format = match format {
         Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
         Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,

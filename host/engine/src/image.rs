@@ -10,20 +10,31 @@ use crate::types::{HistoryEntry, ImageSummary, Removed};
 use crate::{Engine, Error};
 
 impl Engine {
-    /// List images, the newest first.
+    /// List images, the newest first, without their labels.
     pub fn images(&self) -> Result<Vec<ImageSummary>, Error> {
+        self.summaries(|_| Ok(BTreeMap::new()))
+    }
+
+    /// List images with their labels, for which each image's configuration is read.
+    pub fn images_with_labels(&self) -> Result<Vec<ImageSummary>, Error> {
+        self.summaries(|image| Ok(self.image_config(image)?.config.labels))
+    }
+
+    fn summaries(
+        &self,
+        labels: impl Fn(&Image) -> Result<BTreeMap<String, String>, Error>,
+    ) -> Result<Vec<ImageSummary>, Error> {
         let images = self.store.read(|view| view.images())?;
         images
             .into_iter()
             .map(|image| {
-                let labels = self.image_config(&image)?.config.labels;
                 Ok(ImageSummary {
                     id: image.id.to_string(),
                     references: image.tags.iter().map(|tag| familiar(tag)).collect(),
                     created: image.created.map(|t| t.as_second()),
                     size: image.size,
                     containers: image.containers,
-                    labels,
+                    labels: labels(&image)?,
                 })
             })
             .collect()

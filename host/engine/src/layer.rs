@@ -108,10 +108,8 @@ impl Engine {
 
     /// Some layer with this content, whatever it stands on.
     pub(crate) fn layer_with_diff(&self, diff: &DiffId) -> Result<Layer, Error> {
-        let layers = self.store.read(|view| view.layers(None))?;
-        layers
-            .into_iter()
-            .find(|layer| layer.diff_id == *diff)
+        self.store
+            .read(|view| view.layer_with_diff(diff))?
             .ok_or_else(|| Error::NotFound { kind: "layer", name: diff.to_string() })
     }
 }

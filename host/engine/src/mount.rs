@@ -130,7 +130,8 @@ impl Engine {
 
     /// A mount that ended without nacre, by hand or with the machine, leaves what was made for it. The plan
     /// that would have ended it takes that away.
-    fn clear_lost_mount(&self, driver: &Driver, layer: &LayerId) -> Result<(), Error> {
+    /// The caller has the mount's lock.
+    pub(crate) fn clear_lost_mount(&self, driver: &Driver, layer: &LayerId) -> Result<(), Error> {
         let plan = driver.unmount(layer.as_str())?;
         let nothing_to_restore = |_: &Tx<'_>| Ok(());
         self.unmake(driver, &plan, |tx| tx.forget_mount(layer), Some(nothing_to_restore))
@@ -174,10 +175,10 @@ impl Engine {
     }
 
     fn recover_holder(&self, dir: &LayerId, holder: &str) -> Result<(), Error> {
-        if let Some(rest) = holder.strip_prefix(OPERATION) {
+        if let Some(token) = operation_owner(holder) {
             let mount = self.store.read(|view| view.mount(dir))?;
             return match mount {
-                Some(mount) if self.store.is_dead(rest.split(':').next().unwrap_or_default())? => {
+                Some(mount) if self.store.is_dead(token)? => {
                     self.release_layer(&*self.driver(&mount.driver)?, dir, holder)
                 }
                 _ => Ok(()),
@@ -190,6 +191,26 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a living process, or an operation of one, holds a mounted layer. A user may ask for it again.
+    pub(crate) fn is_mount_needed(&self, layer: &LayerId) -> Result<bool, Error> {
+        let (holders, container) =
+            self.store.read(|view| Ok((view.holders(layer)?, view.container_of_layer(layer)?)))?;
+        let process = container.and_then(|container| container.process);
+        for holder in holders {
+            let needed = match operation_owner(&holder) {
+                Some(token) => !self.store.is_dead(token)?,
+                None => {
+                    holder.starts_with(RUN)
+                        && process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true))
+                }
+            };
+            if needed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Unmount a container's tree, whoever holds it.
@@ -243,6 +264,11 @@ impl Engine {
         let all = driver.component().settings(&prefixed)?;
         Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
     }
+}
+
+/// The token of the process whose operation a holder is.
+fn operation_owner(holder: &str) -> Option<&str> {
+    holder.strip_prefix(OPERATION)?.split(':').next()
 }
 
 /// Whether something is mounted on a directory. One that is gone holds no mount.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use nacre_plugin::types::{Facts, Filesystem};
 use nacre_plugin::{ComponentHost, StateError, StateView};
 use nacre_store::{Paths, Store};
 use nacre_sys::dir::Dir;
@@ -53,7 +54,7 @@ impl Drop for Engine {
 
 impl Engine {
     /// Open a storage root, making it where it is missing, and undo or complete what a process that died
-    /// in the middle of a command left there.
+    /// in the middle of a command left there. A root on a read-only file system can be looked at.
     pub fn open(config: Config) -> Result<Self, Error> {
         let path = config.root.as_deref().unwrap_or(Path::new(DEFAULT_ROOT));
         let store = Store::open(Paths::prepare(path)?)?;
@@ -71,7 +72,8 @@ impl Engine {
             spent: Mutex::default(),
             opened: Instant::now(),
         };
-        if !engine.config.explain {
+        // On a read-only file system nothing can be left to undo that could be undone.
+        if !engine.config.explain && !engine.store.is_read_only() {
             reserve::tend(&engine.root);
             engine.note_boot()?;
             engine.recover()?;
@@ -158,7 +160,28 @@ impl Engine {
         let settings = found.component.settings(&self.config.storage_opts)?;
         let driver = found.component.description().name.clone();
         let state = Arc::new(StoredState { store: self.store.clone(), driver });
-        Driver::new(found, (&self.root, &self.run), facts::probe, state, settings)
+        let facts = |home: &Dir| match self.store.is_read_only() {
+            true => self.facts_of_read_only(home),
+            false => facts::probe(home),
+        };
+        Driver::new(found, (&self.root, &self.run), facts, state, settings)
+    }
+
+    /// The facts of a file system on which nothing can be tried out. What drivers need of one it had when layers
+    /// were written to it.
+    fn facts_of_read_only(&self, home: &Dir) -> Result<Facts, Error> {
+        let here = facts::probe(&self.run)?;
+        let found = rustix::fs::fstatfs(home).map_err(|e| Error::io("statfs", home.path(), e))?;
+        let home = Filesystem {
+            name: "read-only".to_owned(),
+            magic: found.f_type as u64,
+            d_type: true,
+            trusted_xattrs: true,
+            user_xattrs: true,
+            reflink: false,
+            project_quota: false,
+        };
+        Ok(Facts { home, ..here })
     }
 
     /// The component host, made when the first component is needed.

@@ -16,6 +16,21 @@ use crate::{Engine, Error, crash};
 /// How long a process may take to end by itself when it is asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A container whose processes stand still until this is dropped. Whoever has the container's lock may hold them.
+#[derive(Debug)]
+pub(crate) struct Still {
+    held: Option<Handle>,
+    _lock: Lock,
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.held.take().map(|handle| handle.resume()) {
+            tracing::warn!(%error, "the container still stands still; the next command tries again to let it go on");
+        }
+    }
+}
+
 /// A further process in a running container.
 #[derive(Debug, Clone, Default)]
 pub struct ExecOptions {
@@ -177,6 +192,31 @@ impl Engine {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(Error::io("remove", folder, e)),
         }
+    }
+
+    /// Hold a container's processes still, if it has any.
+    pub(crate) fn hold_still(&self, container: &Container) -> Result<Still, Error> {
+        let lock = self.store.lock_container(&container.id)?;
+        let mut still = Still { held: None, _lock: lock };
+        if self.has_run(container) {
+            let handle = self.handle(container)?;
+            if handle.pause()? {
+                still.held = Some(handle);
+                crash::in_pause("held");
+            }
+        }
+        Ok(still)
+    }
+
+    /// Let go on what a command that was killed held still: nobody has its lock. Costs a look at a directory.
+    pub(crate) fn recover_still(&self) -> Result<(), Error> {
+        for name in Runtime::paused(&self.runtime_dir())? {
+            let Some(_lock) = self.store.try_lock_container(&name.parse()?)? else { continue };
+            if let Err(error) = self.runtime()?.container(&name)?.resume() {
+                tracing::warn!(container = name, %error, "it stands still; the next command tries again to let it go on");
+            }
+        }
+        Ok(())
     }
 
     /// What the runtime knows of a container's process, whatever is recorded.

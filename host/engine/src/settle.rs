@@ -61,6 +61,7 @@ impl Engine {
     /// Note the end of processes that nobody waited for: their monitors were killed. Remove containers that
     /// were to be removed at their end.
     pub(crate) fn recover_containers(&self) -> Result<(), Error> {
+        self.recover_still()?;
         for container in self.store.read(|view| view.unsettled_containers())? {
             if container.process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true)) {
                 continue;

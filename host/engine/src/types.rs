@@ -190,7 +190,7 @@ pub struct Change {
 }
 
 /// What to call a committed image and what to change in its configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CommitOptions {
     /// Who made it.
     pub author: Option<String>,
@@ -200,6 +200,14 @@ pub struct CommitOptions {
     pub changes: Vec<String>,
     /// Its name; none leaves it dangling.
     pub reference: Option<String>,
+    /// A running container is held still while its changes are read.
+    pub pause: bool,
+}
+
+impl Default for CommitOptions {
+    fn default() -> Self {
+        Self { author: None, message: None, changes: Vec::new(), reference: None, pause: true }
+    }
 }
 
 /// The form of a saved archive.

@@ -112,6 +112,14 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// The container's processes could not be held still.
+    #[error("the processes of container {id} did not stand still within {seconds} s")]
+    NotStill {
+        /// The container.
+        id: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// There is no such signal.
     #[error("{0:?} is not a signal")]
     BadSignal(String),

@@ -40,6 +40,14 @@ pub fn is_alive(started: Started) -> bool {
     process_start_time(started.pid) == Some(started.start_time)
 }
 
+/// Whether that very process is stopped, or has ended.
+pub(crate) fn is_stopped(process: Started) -> bool {
+    match stat(process.pid) {
+        Some((state, start_time)) => start_time != process.start_time || "TtZX".contains(state),
+        None => true,
+    }
+}
+
 /// The start time of a living process, from `/proc/<pid>/stat` (proc(5)).
 pub(crate) fn process_start_time(pid: i32) -> Option<u64> {
     match stat(pid)? {

@@ -341,14 +341,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Replace what the engine keeps of a container.
-    pub fn set_container_config(&self, id: &ContainerId, config: &serde_json::Value) -> Result<()> {
-        self.require_container(id)?;
-        let config = serde_json::to_string(config)?;
-        self.db.execute("UPDATE containers SET config = ?2 WHERE id = ?1", params![id.as_str(), config])?;
-        Ok(())
-    }
-
     /// Forget a container.
     ///
     /// # Errors

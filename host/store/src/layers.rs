@@ -96,6 +96,13 @@ impl View<'_> {
         Ok(layers)
     }
 
+    /// The oldest layer with this content, whatever it stands on.
+    pub fn layer_with_diff(&self, diff: &DiffId) -> Result<Option<Layer>> {
+        let mut query =
+            self.db.prepare_cached("SELECT * FROM layers WHERE diff_id = ?1 ORDER BY created LIMIT 1")?;
+        Ok(query.query_row([Text(diff)], layer).optional()?)
+    }
+
     /// All layers, of one driver or of all, oldest first.
     pub fn layers(&self, driver: Option<&str>) -> Result<Vec<Layer>> {
         let mut query = self.db.prepare_cached(

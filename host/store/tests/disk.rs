@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::*;
 use nacre_archive::digest::Digest;
-use nacre_store::{Depth, Error, Finding, Paths, StateChange, Store};
+use nacre_store::{Depth, Direction, Error, Finding, NewEntry, Paths, StateChange, Store};
 use rusqlite::Connection;
 
 fn raw(dir: &std::path::Path) -> Connection {
@@ -41,12 +41,14 @@ fn content_reads_back_and_its_damage_is_told() {
 }
 
 #[test]
-fn a_stream_becomes_content_and_an_unfinished_one_leaves_nothing() {
+fn what_is_written_becomes_content_and_what_is_not_finished_leaves_nothing() {
     let dir = temporary();
     let store = open(dir.path());
     let bytes = vec![7; 1 << 20];
-    let (digest, size) = store.publish().unwrap().put_stream(&bytes[..]).unwrap();
-    assert_eq!((digest, size), (Digest::of(&bytes), 1 << 20));
+    let mut writer = store.content().writer().unwrap();
+    writer.append(&bytes).unwrap();
+    let digest = writer.finish(&store.publish().unwrap()).unwrap();
+    assert_eq!(digest, Digest::of(&bytes));
     let mut unfinished = store.content().writer().unwrap();
     unfinished.append(b"x").unwrap();
     drop(unfinished);
@@ -105,9 +107,30 @@ fn a_later_schema_and_another_program_s_database_are_refused() {
     let dir = temporary();
     drop(open(dir.path()));
     raw(dir.path()).execute_batch("PRAGMA user_version = 99").unwrap();
-    assert!(matches!(Store::open(paths(dir.path())), Err(Error::SchemaTooNew { found: 99, known: 1, .. })));
+    assert!(matches!(Store::open(paths(dir.path())), Err(Error::SchemaTooNew { found: 99, known: 2, .. })));
     raw(dir.path()).execute_batch("PRAGMA user_version = 1; PRAGMA application_id = 5").unwrap();
     assert!(matches!(Store::open(paths(dir.path())), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn a_root_of_an_earlier_version_is_brought_up_to_date() {
+    let dir = temporary();
+    let paths = paths(dir.path());
+    let first = Connection::open(paths.database()).unwrap();
+    first.execute_batch(include_str!("../src/schema.sql")).unwrap();
+    first.execute_batch("PRAGMA user_version = 1; PRAGMA application_id = 0x6e616372").unwrap();
+    drop(first);
+    let store = open(dir.path());
+    assert!(store.check(Depth::Bytes).unwrap().is_empty());
+    let entry = NewEntry {
+        driver: DRIVER.to_owned(),
+        op: "create".to_owned(),
+        subject: "x".to_owned(),
+        direction: Direction::Undo,
+        plan: serde_json::json!([]),
+    };
+    store.journal_begin(&entry).unwrap();
+    assert_eq!(store.read(|view| view.journal()).unwrap()[0].new, entry);
 }
 
 #[test]

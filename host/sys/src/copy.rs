@@ -59,6 +59,14 @@ impl Dir {
         }
         done.map(|()| copy.copied)
     }
+
+    /// Give this directory the owner, mode, times and extended attributes of another one; but for attributes
+    /// that `is_own` picks, which say something of the directory that has them.
+    pub fn dress_as(&self, other: &Dir, is_own: impl Fn(&[u8]) -> bool) -> Result<()> {
+        let (stat, shown) = (other.stat("")?, self.path());
+        dress(other.as_fd(), self.as_fd(), &stat, shown, is_own)?;
+        rustix::fs::futimens(self, &times(&stat)).on("set times of", shown)
+    }
 }
 
 struct Copy<'a> {
@@ -158,7 +166,7 @@ impl Copy<'_> {
         rustix::fs::mkdirat(to, to_name, Mode::RWXU).on("make copy of", shown)?;
         let to =
             rustix::fs::openat(to, to_name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).on("open", shown)?;
-        dress(from.as_fd(), to.as_fd(), &stat, shown)?;
+        dress(from.as_fd(), to.as_fd(), &stat, shown, |_| false)?;
         let names: Vec<_> =
             entries_of(from.as_fd()).on("read directory", shown)?.into_iter().map(|e| e.name).collect();
         Ok(Level { from, to, stat, path, left: names.into_iter() })
@@ -177,7 +185,7 @@ impl Copy<'_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let to = rustix::fs::openat(to, to_name, flags, Mode::RUSR | Mode::WUSR).on("make copy of", shown)?;
         self.data(&from, &to, stat).on("copy data of", shown)?;
-        dress(from.as_fd(), to.as_fd(), stat, shown)?;
+        dress(from.as_fd(), to.as_fd(), stat, shown, |_| false)?;
         rustix::fs::futimens(&to, &times(stat)).on("set times of", shown)
     }
 
@@ -261,10 +269,16 @@ fn copy_through_memory(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> Re
 
 /// Owner, attributes and mode of an open file or directory, in this order: a change of owner takes
 /// capabilities and setuid bits away.
-fn dress(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &Stat, shown: &Path) -> Result<()> {
+fn dress(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    stat: &Stat,
+    shown: &Path,
+    left_out: impl Fn(&[u8]) -> bool,
+) -> Result<()> {
     rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))
         .on("set owner of", shown)?;
-    copy_attributes(Carrier::Open(from), Carrier::Open(to))?;
+    copy_attributes(Carrier::Open(from), Carrier::Open(to), left_out)?;
     rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777)).on("set mode of", shown)
 }
 
@@ -287,7 +301,7 @@ fn special(
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     rustix::fs::chownat(to, to_name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         .on("set owner of", shown)?;
-    copy_attributes(Carrier::At(from, name), Carrier::At(to, to_name))?;
+    copy_attributes(Carrier::At(from, name), Carrier::At(to, to_name), |_| false)?;
     if kind != FileType::Symlink {
         // It was made here a moment ago and is no link, so that following is no danger.
         let path = proc_path_at(to, to_name);
@@ -296,8 +310,8 @@ fn special(
     rustix::fs::utimensat(to, to_name, &times(stat), AtFlags::SYMLINK_NOFOLLOW).on("set times of", shown)
 }
 
-fn copy_attributes(from: Carrier<'_>, to: Carrier<'_>) -> Result<()> {
-    for name in xattr::list(from)? {
+fn copy_attributes(from: Carrier<'_>, to: Carrier<'_>, left_out: impl Fn(&[u8]) -> bool) -> Result<()> {
+    for name in xattr::list(from)?.into_iter().filter(|name| !left_out(name)) {
         let Some(value) = xattr::get(from, &name)? else { continue };
         match xattr::set(to, &name, &value) {
             // A security module labels what it makes; its label cannot always be set.

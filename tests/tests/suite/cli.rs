@@ -146,11 +146,200 @@ fn completions_and_manual_pages_are_made() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let nacre = Nacre::new();
-    let commands = "run create start stop kill exec ps logs rm mount umount diff commit cp export load save import \
-                    images tag history rmi inspect why info";
-    for command in commands.split_whitespace() {
+    let overview = nacre.ok(["--help"]);
+    let commands: Vec<&str> = overview
+        .lines()
+        .skip_while(|line| *line != "Containers:")
+        .take_while(|line| !line.starts_with("Options"))
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 30 && commands.contains(&"rename"), "{commands:?}");
+    for command in commands {
         let help = nacre.ok([command, "--help"]);
         assert!(help.contains("Examples:"), "{command}: {help}");
+    }
+}
+
+#[test]
+fn templates_in_the_examples_of_the_help_name_fields_that_exist() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["tag", image, "debian:latest"]);
+    nacre.ok(["create", "--name", "web", image]);
+    let commands = [
+        "ps",
+        "images",
+        "history",
+        "inspect",
+        "info",
+        "version",
+        "image inspect",
+        "container inspect",
+        "layer ls",
+        "driver ls",
+        "driver inspect",
+        "system df",
+    ];
+    let mut count = 0;
+    for command in commands {
+        let help = nacre.ok(["help"].into_iter().chain(command.split(' ')));
+        for example in
+            help.lines().filter_map(|line| line.strip_prefix("  nacre ")).filter(|l| l.contains("{{"))
+        {
+            let line = format!("{} {example}", Nacre::binary().display());
+            let out = Outcome::of(Command::new("sh").args(["-c", &line]).env("NACRE_ROOT", nacre.root()));
+            assert!(out.code == 0, "{example}: {out}");
+            count += 1;
+        }
+    }
+    assert!(count >= 12, "only {count} examples were found");
+    nacre.ok(["rm", "web"]);
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_told_the_same_by_all() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "box", image]);
+    for args in
+        [&["images"] as &[&str], &["save", image], &["export", "box"], &["cp", "box:/bin", "-"], &["man"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let out = nacre.command(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(8), "{args:?}: {said}");
+        let first = said.lines().find(|line| line.starts_with("nacre: ")).unwrap_or_default();
+        assert_eq!(first, "nacre: cannot write to standard output", "{args:?}: {said}");
+        assert!(said.contains("No space left on device"), "{args:?}: {said}");
+    }
+    nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn the_wrong_file_is_told_what_a_right_one_is() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let tar = dir.path().join("files.tar");
+    std::fs::write(&tar, Tar::new().file("a", b"1").finish()).unwrap();
+    let from_file = nacre.run(["load", "-i", tar.to_str().unwrap()]).failed_with(5);
+    let from_stdin = Outcome::with_input(&mut nacre.command(["load"]), b"{}").failed_with(5);
+    let none = Outcome::with_input(&mut nacre.command(["import", "-"]), b"junk").failed_with(2);
+    assert!(from_stdin.stderr.contains("nacre: standard input is not an image archive"), "{from_stdin}");
+    assert!(none.stderr.contains("nacre: standard input is not a tar"), "{none}");
+    for said in [from_file, from_stdin] {
+        assert!(said.stderr.contains("docker save") && !said.stderr.contains("get it again"), "{said}");
+    }
+}
+
+#[test]
+fn what_docker_has_and_nacre_has_not_is_told_in_one_line() {
+    let nacre = Nacre::new();
+    for (args, what) in [
+        (&["run", "--memory", "1g", "x"] as &[&str], "--memory"),
+        (&["run", "--rm", "--memory=1g", "x"], "--memory"),
+        (&["run", "-v", "/a:/b", "x"], "-v"),
+        (&["run", "-itv/a:/b", "x"], "-v"),
+        (&["create", "--mount", "type=bind", "x"], "--mount"),
+        (&["container", "run", "-p", "80:80", "x"], "-p"),
+        (&["run", "--privileged", "x"], "--privileged"),
+        (&["rm", "-v", "x"], "-v"),
+        (&["pull", "x"], "`pull`"),
+    ] {
+        let out = nacre.run(args).failed_with(2);
+        assert!(
+            out.stderr.contains(&format!(
+                "nacre does not have the {} {what} yet",
+                match what {
+                    "`pull`" => "command",
+                    _ => "option",
+                }
+            )),
+            "{args:?}: {out}"
+        );
+        assert_eq!(out.stderr.lines().count(), 1, "{args:?}: {out}");
+    }
+    let unknown = nacre.run(["run", "--frobnicate", "x"]).failed_with(2);
+    assert!(unknown.stderr.contains("--frobnicate") && !unknown.stderr.contains("-- --"), "{unknown}");
+}
+
+#[test]
+fn usage_does_not_ask_for_what_the_environment_says() {
+    let nacre = Nacre::new();
+    let mut command = nacre.command(["run"]);
+    let out = Outcome::of(command.env("NACRE_DRIVER", "overlay2").env("NACRE_LOG", "info")).failed_with(2);
+    assert!(out.stderr.contains("Usage: nacre run <IMAGE> [COMMAND]..."), "{out}");
+}
+
+#[test]
+fn what_holds_a_mounted_container_is_told_by_name() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["create", "--name", "box", image]);
+    nacre.ok(["mount", "box"]);
+    for name in ["box", id.trim()] {
+        let out = nacre.run(["rm", name]).failed_with(4);
+        for said in ["container box is mounted", "nacre umount box", "nacre rm -f box"] {
+            assert!(out.stderr.contains(said), "{said}: {out}");
+        }
+    }
+    nacre.ok(["umount", "box"]);
+    nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn a_root_that_cannot_be_written_to_can_be_looked_at() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "--name", "box", image, "touch", "/new"]);
+    let dir = scratch();
+    let bound = dir.path().display();
+    let look = || {
+        shell(&format!(
+            "mount --bind {0} {bound} && mount -o remount,ro,bind {bound}",
+            nacre.root().display()
+        ));
+        let run = |args: &[&str]| {
+            Outcome::of(nacre.command(args).env("NACRE_ROOT", dir.path()).env("NACRE_LOG", "error"))
+        };
+        let commands: [&[&str]; 13] = [
+            &["ps", "-a", "-s"],
+            &["images"],
+            &["inspect", "box"],
+            &["inspect", image],
+            &["history", image],
+            &["layer", "ls"],
+            &["layer", "tree"],
+            &["info"],
+            &["system", "df"],
+            &["diff", "box"],
+            &["why", "box", "/new"],
+            &["driver", "ls"],
+            &["save", image],
+        ];
+        let seen: Vec<(&[&str], Outcome)> = commands.map(|args| (args, run(args))).into();
+        let refused = run(&["create", image]);
+        shell(&format!("umount {bound}"));
+        for (args, out) in seen {
+            assert!(out.code == 0 && !out.stdout.is_empty(), "{args:?}: {out}");
+        }
+        assert!(refused.code == 7 && refused.stderr.contains("read-only file system"), "{refused}");
+    };
+    look();
+    // Without its log, as the last who closes a database leaves it elsewhere.
+    let Some(python) = nacre_tests::program("python3") else { return skip("python3 is not installed") };
+    let close = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version').fetchone(); \
+                 c.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchone(); c.close()";
+    let database = nacre.root().join("nacre.db");
+    Outcome::of(Command::new(python).args(["-c", close]).arg(&database)).succeeded();
+    assert!(!nacre.root().join("nacre.db-shm").exists());
+    look();
+    nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn images_are_listed_without_their_configurations_unless_labels_are_asked_for() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["images", "-q", "--no-trunc"]);
+    let config = nacre.root().join("content/sha256").join(id.trim().trim_start_matches("sha256:"));
+    std::fs::remove_file(config).unwrap();
+    assert!(nacre.ok(["images"]).contains("busybox"), "{image}");
+    for labels in [&["images", "--format", "json"] as &[&str], &["images", "--filter", "label=a"]] {
+        nacre.run(labels).failed_with(9);
     }
 }
 

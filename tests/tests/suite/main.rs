@@ -6,6 +6,7 @@ mod cli;
 mod concurrency;
 mod crash;
 mod devicemapper;
+mod disk;
 mod docs;
 mod explain;
 mod fidelity;

@@ -55,6 +55,7 @@ impl Tree<'_> {
         entry: &mut Entry,
         is_new: bool,
     ) -> Result<(), Problem> {
+        self.implied.remove(&path);
         if !is_new && self.policy.whiteouts == Whiteouts::Delete {
             strip_xattrs(dir, name)?;
         }

@@ -133,6 +133,9 @@ pub struct Unpacked {
     pub entries: u64,
     /// What [`super::reassemble`] needs besides the directory; empty when it was not asked for.
     pub framing: Vec<u8>,
+    /// Directories that entries lie in and that have no entry of their own, parents first: made as 0755 of root.
+    /// Where a lower layer has them they are to look as they do there, which only the caller can know.
+    pub implied: Vec<Vec<u8>>,
     /// What could not be kept, at most [`Warning::MOST`] of them.
     pub warnings: Vec<Warning>,
 }

@@ -159,6 +159,7 @@ impl<R: BufRead> Unpacker<'_, R> {
             content_bytes: self.tree.content_bytes,
             entries: self.headers.entries(),
             framing,
+            implied: std::mem::take(&mut self.tree.implied).into_iter().collect(),
             warnings: std::mem::take(&mut self.tree.warnings),
         };
         Ok((unpacked, self.input.hasher.take().map(Hasher::finish)))

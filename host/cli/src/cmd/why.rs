@@ -1,5 +1,7 @@
 //! `why`: which layer a path comes from, and how that was found.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use nacre_engine::{Probe, Why as Answer};
 use serde_json::{Value, json};
@@ -27,7 +29,7 @@ pub struct Why {
     #[arg(value_name = "CONTAINER|IMAGE")]
     object: String,
     /// A path in it
-    path: String,
+    path: OsString,
 }
 
 impl Why {

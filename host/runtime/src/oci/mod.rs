@@ -151,6 +151,24 @@ impl Oci {
         self.simple("delete", &["delete", "--force", id])
     }
 
+    /// Freezes its processes.
+    pub(crate) fn pause(&self, id: &str) -> Result<()> {
+        self.simple("pause", &["pause", id])
+    }
+
+    /// Thaws its processes, if they are frozen.
+    pub(crate) fn resume(&self, id: &str) -> Result<()> {
+        let refused = match self.simple("resume", &["resume", id]) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // It may be that nothing was frozen.
+        let state = self.command().args(["state", id]).stdin(Stdio::null()).output();
+        let state: serde_json::Value =
+            state.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
+        if state["status"] == "paused" { Err(refused) } else { Ok(()) }
+    }
+
     fn simple(&self, verb: &'static str, arguments: &[&str]) -> Result<()> {
         let output = self
             .command()

@@ -34,7 +34,7 @@ pub struct Spec {
     /// Remove the container when its process ends
     #[arg(long)]
     rm: bool,
-    /// The container's name [default: drawn]
+    /// The container's name [default: a random one]
     #[arg(long)]
     name: Option<String>,
     /// Set an environment variable; NAME alone takes it from here

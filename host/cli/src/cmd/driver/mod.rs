@@ -98,7 +98,7 @@ const LISTING: Listing<'static, Row> = Listing {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre driver inspect overlay2
-  nacre driver inspect -f '{{json .Grants}}' overlay2")]
+  nacre driver inspect -f '{{json .Description.grants}}' overlay2")]
 struct InspectDriver {
     /// `json` or a Go template
     #[arg(short, long, value_name = "FORMAT")]

@@ -16,7 +16,8 @@ use crate::out::{self, units};
 
 /// Show how layers stand on one another, and which images share them
 ///
-/// The base is at the top. A chain goes straight down and is indented only where it branches.
+/// A layer stands one step to the right of the one below it; those at the left edge are bases. IMAGES are those
+/// that have the layer, and share it if they are several; TOP OF are those whose newest layer it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre layer tree
@@ -78,7 +79,7 @@ const LISTING: Listing<'static, Row> = Listing {
         Column { field: "Top", head: "TOP OF", value: |r| images(&r.tops, r.whole).into() },
         Column { field: "SizeBytes", head: "BYTES", value: |r| r.layer.size.into() },
     ],
-    table: &["Tree", "Size", "SharedBy", "Top"],
+    table: &["Tree", "Size", "Images", "Top"],
     quiet: "ID",
 };
 
@@ -111,7 +112,7 @@ fn rows(layers: Vec<LayerSummary>, whole: bool) -> Vec<Row> {
     todo.reverse();
     let mut order = Vec::new();
     while let Some(step) = todo.pop() {
-        todo.extend(step.children(&children[step.place]).into_iter().rev());
+        todo.extend(step.children(&children[step.place]).rev());
         order.push(step);
     }
     let rows = order.into_iter().map(|step| {
@@ -133,22 +134,16 @@ struct Step {
 }
 
 impl Step {
-    fn children(&self, places: &[usize]) -> Vec<Self> {
-        let depth = self.depth + 1;
-        if let [place] = places {
-            return vec![Self { place: *place, lines: self.below.clone(), below: self.below.clone(), depth }];
-        }
-        let last = places.len().saturating_sub(1);
-        let lines = |i: usize| if i == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let child = |(i, place): (usize, &usize)| {
-            let (to, past) = lines(i);
+    fn children(&self, places: &[usize]) -> impl DoubleEndedIterator<Item = Self> {
+        let last = places.last();
+        places.iter().map(move |place| {
+            let (to, past) = if Some(place) == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             Self {
                 place: *place,
                 lines: format!("{}{to}", self.below),
                 below: format!("{}{past}", self.below),
-                depth,
+                depth: self.depth + 1,
             }
-        };
-        places.iter().enumerate().map(child).collect()
+        })
     }
 }
