@@ -4,17 +4,17 @@
 //! from but for numbers of layers, and holds while that is the same: a command pays for one query.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use nacre_plugin::selecting::{Candidate, Contender, Origin as Kind, Outcome, Ranking, Reason, Request, Verdict};
 use nacre_plugin::{NoState, SelectionPolicy, describe_refusal};
 use nacre_store::Decision;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 use crate::components::{Found, Origin, is_file};
 use crate::driver::Driver;
 use crate::types::{CandidateSummary, Selection};
-use crate::{Engine, Error, facts};
+use crate::{Class, Engine, Error, facts};
 
 /// A choice that needs no policy.
 enum Known {
@@ -225,22 +225,25 @@ impl Engine {
         names.sort();
         names.dedup();
         let mut faults = Vec::new();
-        let contenders = names.into_iter().map(|name| {
+        let mut contenders = Vec::with_capacity(names.len());
+        for name in names {
             let held = used.iter().find(|(driver, ..)| *driver == name);
             let (layers, containers) = held.map_or((0, 0), |(_, layers, containers)| (*layers, *containers));
-            let (origin, verdict) = self.verdict(&name, &mut faults);
-            Contender { name, origin, verdict, layers, containers }
-        });
-        Ok((contenders.collect(), faults))
+            let (origin, verdict) = self.verdict(&name, &mut faults)?;
+            contenders.push(Contender { name, origin, verdict, layers, containers });
+        }
+        Ok((contenders, faults))
     }
 
-    fn verdict(&self, name: &str, faults: &mut Vec<(String, Error)>) -> (Kind, Verdict) {
+    /// An option that does not fit is the user's error, and no reason to take another driver.
+    fn verdict(&self, name: &str, faults: &mut Vec<(String, Error)>) -> Result<(Kind, Verdict), Error> {
         let driver = match self.driver(name) {
             Ok(driver) => driver,
+            Err(error) if error.class() == Class::Usage => return Err(error),
             Err(error) => {
                 let absent = matches!(error, Error::DriverAbsent { .. });
                 faults.push((name.to_owned(), error));
-                return (if absent { Kind::Absent } else { Kind::Installed }, Verdict::Faulty);
+                return Ok((if absent { Kind::Absent } else { Kind::Installed }, Verdict::Faulty));
             }
         };
         let origin = match driver.origin() {
@@ -256,7 +259,7 @@ impl Engine {
                 Verdict::Faulty
             }
         };
-        (origin, verdict)
+        Ok((origin, verdict))
     }
 
     /// The driver that a ranking chooses, or why there is none.

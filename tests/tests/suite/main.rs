@@ -4,9 +4,12 @@
 
 mod cli;
 mod concurrency;
+mod conformance;
 mod crash;
 mod devicemapper;
 mod docs;
+mod driver_commands;
+mod drivers;
 mod explain;
 mod fidelity;
 mod harness;
