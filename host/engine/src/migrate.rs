@@ -140,7 +140,9 @@ impl Engine {
         drivers.retain(|driver| driver != kept_in);
         for name in drivers {
             for layer in layers.iter().rev() {
-                let Some(copy) = self.store.read(|view| view.layer(&name, &layer.chain_id))? else { continue };
+                let Some(copy) = self.store.read(|view| view.layer(&name, &layer.chain_id))? else {
+                    continue;
+                };
                 let driver = self.driver(&name)?;
                 let _lock = self.store.lock_layer(&name, &layer.chain_id)?;
                 let plan = driver.remove(copy.dir.as_str())?;
@@ -170,7 +172,8 @@ impl Engine {
     ) -> Result<Migrated, Error> {
         let _lock = self.store.lock_container(&container.id)?;
         let container = &self.find_container(container.id.as_str())?;
-        let mut migrated = Migrated { kind: "container", name: container.name.clone(), ..Migrated::default() };
+        let mut migrated =
+            Migrated { kind: "container", name: container.name.clone(), ..Migrated::default() };
         if container.driver == target.name() {
             return Ok(migrated);
         }
@@ -281,7 +284,8 @@ impl Engine {
             unpack(tar, content, &options)
         })?;
         let original = self.open_container(container)?;
-        copy_root(&original.0, content).map_err(|e| Error::io("copy the attributes of", original.0.path(), e))?;
+        copy_root(&original.0, content)
+            .map_err(|e| Error::io("copy the attributes of", original.0.path(), e))?;
         syncfs(content)?;
         Ok(())
     }
@@ -293,7 +297,11 @@ impl Engine {
         let (new, _) = self.stack_of(copy.id.as_str())?;
         let (old, new): (&Stack, &Stack) = (&old, &new);
         let differs = |path: &Path| Error::Unsupported {
-            what: format!("{} cannot be moved: {} is another one in the copy", container.name, path.display()),
+            what: format!(
+                "{} cannot be moved: {} is another one in the copy",
+                container.name,
+                path.display()
+            ),
         };
         // The other way round: what a runtime made to mount something on may be missing in the copy.
         let made: Vec<&str> = placeholders().collect();

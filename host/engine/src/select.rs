@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nacre_plugin::selecting::{Candidate, Contender, Origin as Kind, Outcome, Ranking, Reason, Request, Verdict};
+use nacre_plugin::selecting::{
+    Candidate, Contender, Origin as Kind, Outcome, Ranking, Reason, Request, Verdict,
+};
 use nacre_plugin::{NoState, SelectionPolicy, describe_refusal};
 use nacre_store::Decision;
 use serde_json::{Value, json};
@@ -184,7 +186,8 @@ impl Engine {
                 Some((self.answer(&found, &mut request)?, found))
             }
             (None, Some(name)) => {
-                let asked = self.component(&name).and_then(|found| Ok((self.answer(&found, &mut request)?, found)));
+                let asked =
+                    self.component(&name).and_then(|found| Ok((self.answer(&found, &mut request)?, found)));
                 asked.inspect_err(|error| {
                     tracing::warn!(
                         "the selection policy {name} is set aside, and nacre's own is asked in its place: {error}"
@@ -267,7 +270,9 @@ impl Engine {
         let Asked { request, ranking, .. } = asked;
         let why = |name: &str| verdict_of(asked, name);
         match &ranking.outcome {
-            Outcome::Chosen => Ok(ranking.candidates.first().map(|best| best.name.clone()).unwrap_or_default()),
+            Outcome::Chosen => {
+                Ok(ranking.candidates.first().map(|best| best.name.clone()).unwrap_or_default())
+            }
             Outcome::ConfiguredFails => {
                 let name = request.configured.clone().unwrap_or_default();
                 Err(Error::DriverUnsuitable { reason: why(&name), held: 0, driver: name })
@@ -277,13 +282,15 @@ impl Engine {
                 let held = held.map_or(0, |one| one.layers + one.containers);
                 Err(Error::DriverUnsuitable { driver: name.clone(), held, reason: why(name) })
             }
-            Outcome::Ambiguous(names) => Err(Error::DriverAmbiguous {
-                root: self.root().to_owned(),
-                drivers: names.clone(),
-            }),
+            Outcome::Ambiguous(names) => {
+                Err(Error::DriverAmbiguous { root: self.root().to_owned(), drivers: names.clone() })
+            }
             Outcome::NoneSuitable => {
-                let reasons: Vec<String> =
-                    request.contenders.iter().map(|one| format!("{}: {}", one.name, why(&one.name))).collect();
+                let reasons: Vec<String> = request
+                    .contenders
+                    .iter()
+                    .map(|one| format!("{}: {}", one.name, why(&one.name)))
+                    .collect();
                 Err(Error::NoDriver { root: self.root().to_owned(), reasons: reasons.join("; ") })
             }
         }
@@ -307,8 +314,13 @@ fn verdict_of(asked: &Asked, name: &str) -> String {
 
 fn told(asked: Asked, choice: Result<String, Error>) -> Selection {
     let chosen = choice.as_ref().ok();
-    let candidates =
-        asked.ranking.candidates.iter().zip(1..).map(|(one, rank)| candidate(&asked, one, rank, chosen)).collect();
+    let candidates = asked
+        .ranking
+        .candidates
+        .iter()
+        .zip(1..)
+        .map(|(one, rank)| candidate(&asked, one, rank, chosen))
+        .collect();
     let description = asked.policy.component.description();
     Selection {
         policy: description.name.clone(),

@@ -19,8 +19,23 @@ impl Bench {
     fn new() -> Self {
         let (nacre, dir) = (Nacre::new(), scratch());
         let image = Image::new("base:1")
-            .layer(Tar::new().dir("d").file("d/f", b"1").file("gone", b"2").dir("old").file("old/x", b"3").finish())
-            .layer(Tar::new().file("d/g", b"2").hardlink("d/h", "d/g").symlink("s", "d/f").finish());
+            .layer(
+                Tar::new()
+                    .dir("d")
+                    .file("d/f", b"1")
+                    .file("gone", b"2")
+                    .dir("old")
+                    .file("old/x", b"3")
+                    .finish(),
+            )
+            .layer(
+                Tar::new()
+                    .file("d/g", b"2")
+                    .hardlink("d/h", "d/g")
+                    .file("d/i", b"4")
+                    .symlink("s", "d/f")
+                    .finish(),
+            );
         std::fs::write(dir.path().join("base.tar"), image.docker_archive().tar()).unwrap();
         let bench = Self { nacre, dir };
         bench.write("plain.wasm", PLAIN);
@@ -202,15 +217,15 @@ fn a_policy_that_fails_or_breaks_the_rules_is_set_aside_with_a_warning() {
 fn check_tells_what_is_wrong_with_a_file_and_ends_with_a_code() {
     let bench = Bench::new();
     let text = bench.nacre.ok(["driver", "check", &bench.file("plain.wasm")]);
-    for words in ["Name: plain", "Asks for: tree, mount-overlay", "WASI: no", "nacre:storage/storage-driver@"] {
+    for words in ["Name: plain", "Asks for: tree, mount-overlay", "WASI: no", "nacre:storage/storage-driver@"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     let text = bench.nacre.ok(["driver", "check", &bench.file("contrary.wasm")]);
     assert!(text.contains("Roles: selection-policy") && text.contains("Asks for: nothing"), "{text}");
-    for (name, bytes, words) in [
-        ("wasi.wasm", IMPORTS_WASI, "WASI: yes"),
-        ("garbage.wasm", GARBAGE, "not a WebAssembly component"),
-    ] {
+    for (name, bytes, words) in
+        [("wasi.wasm", IMPORTS_WASI, "WASI: yes"), ("garbage.wasm", GARBAGE, "not a WebAssembly component")]
+    {
         let out = bench.nacre.run(["driver", "check", &bench.write(name, bytes)]);
         assert_eq!(out.code, 6, "{out}");
         assert!(out.text().contains(words) && out.text().contains("Problem: "), "{out}");
@@ -227,7 +242,10 @@ fn a_driver_is_inspected_by_name_and_by_file() {
         assert!(bench.field("{{json .Grants}}", name).contains("mount-overlay"));
         assert_ne!(bench.field("{{json .Examples}}", name), "[]");
     }
-    let volatile = bench.field("{{(index .Options 0).Name}} {{(index .Options 0).Type}} {{(index .Options 0).Default}}", "overlay2");
+    let volatile = bench.field(
+        "{{(index .Options 0).Name}} {{(index .Options 0).Type}} {{(index .Options 0).Default}}",
+        "overlay2",
+    );
     assert!(!volatile.is_empty());
     assert_eq!(bench.field("{{json .Roles}}", "selection"), "[\"selection-policy\"]");
     bench.nacre.run(["driver", "inspect", "gold"]).failed_with(3);
@@ -327,8 +345,8 @@ fn changed(bench: &Bench, driver: &str) {
     let at = at.trim();
     nacre_tests::shell(&format!(
         "cd {at}; echo hello > d/f; rm gone; rm -r old; mkdir old; echo new > old/y; mkfifo pipe; mkdir -m 1777 tmp
-         ln d/f twice; ln -s nowhere dangling; chmod 4711 d/g; chown 7:8 d/g; truncate -s 1M holes
-         setfattr -n user.x -v y d/f; touch -d @12345.678 d/f; chmod 700 ."
+         ln d/f twice; ln -s nowhere dangling; chown 7:8 d/i; chmod 4711 d/i; truncate -s 1M holes
+         setfattr -n user.x -v y d/i; touch -d @12345.678 d/f; chmod 700 ."
     ));
     bench.nacre.ok(["umount", "box"]);
 }
@@ -399,7 +417,12 @@ fn what_cannot_move_whole_does_not_move() {
 fn a_damaged_layer_is_found_before_anything_is_removed() {
     let bench = Bench::new();
     bench.load("overlay2");
-    let dirs = bench.nacre.ok(["inspect", "-f", "{{range .GraphDriver.Data.LayerDirs}}{{println .}}{{end}}", "base:1"]);
+    let dirs = bench.nacre.ok([
+        "inspect",
+        "-f",
+        "{{range .GraphDriver.Data.LayerDirs}}{{println .}}{{end}}",
+        "base:1",
+    ]);
     let base = dirs.lines().rfind(|line| !line.is_empty()).unwrap();
     std::fs::write(PathBuf::from(base).join("diff/d/f"), "2").unwrap();
     let out = bench.nacre.run(["driver", "migrate", "base:1", "--to", "vfs"]).failed();

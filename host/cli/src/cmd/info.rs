@@ -87,7 +87,8 @@ fn people(info: &Summary) -> String {
     let ranked: Vec<String> = info.candidates.iter().map(candidate).collect();
     let others: Vec<String> =
         info.drivers_in_use.iter().filter(|used| used.name != driver.name).map(held).collect();
-    let component = info.driver.as_ref().map(|driver| format!("{} {}, {}", driver.name, driver.version, driver.origin));
+    let component =
+        info.driver.as_ref().map(|driver| format!("{} {}, {}", driver.name, driver.version, driver.origin));
     let size = info.driver.as_ref().map(|driver| units::size(driver.size));
     let lines = [
         ("Containers", info.containers.to_string()),
@@ -95,15 +96,18 @@ fn people(info: &Summary) -> String {
         (" Mounted", info.mounted.to_string()),
         ("Images", info.images.to_string()),
         ("Layers", info.layers.to_string()),
-        ("Storage Driver", info.driver.as_ref().map_or_else(|| "none".to_owned(), |driver| driver.name.clone())),
+        (
+            "Storage Driver",
+            info.driver.as_ref().map_or_else(|| "none".to_owned(), |driver| driver.name.clone()),
+        ),
         (" Why", info.driver_reason.clone()),
         (" Component", component.unwrap_or_default()),
         (" Digest", driver.digest.clone()),
         (" Size", size.unwrap_or_default()),
         (" Grants", driver.grants.join(", ")),
-        (" Most Layers", info.max_depth.to_string()),
+        (" Most Layers", info.driver.as_ref().map(|_| info.max_depth.to_string()).unwrap_or_default()),
         ("Selection Policy", info.policy.clone()),
-        (" Ranking", ranked.iter().map(|line| format!("\n  {line}")).collect()),
+        (" Ranking", ranked.iter().map(|line| format!("\n  {line}")).collect::<String>()),
         ("In Other Drivers", others.join(", ")),
         ("Backing Filesystem", home.name.clone()),
         (" d_type", yes(home.d_type).to_owned()),

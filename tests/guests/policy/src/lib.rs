@@ -1,6 +1,8 @@
 //! A selection policy that prefers the driver that its option names, and does wrong where its option says so.
 
-use nacre_driver_sdk::selection::{Candidate, Contender, Outcome, Ranking, Reason, Request, SelectionPolicy, Verdict};
+use nacre_driver_sdk::selection::{
+    Candidate, Contender, Outcome, Ranking, Reason, Request, SelectionPolicy, Verdict,
+};
 use nacre_driver_sdk::{Description, Role, Settings, choice, text};
 
 /// The policy.
@@ -17,7 +19,12 @@ impl SelectionPolicy for Contrary {
             grants: vec![],
             options: vec![
                 text("prefers", "vfs", "The driver to take."),
-                choice("how", &["well", "panic", "loop", "invents", "ignores"], "well", "What it does wrong."),
+                choice(
+                    "how",
+                    &["well", "panic", "loop", "invents", "ignores"],
+                    "well",
+                    "What it does wrong.",
+                ),
             ],
         }
     }
@@ -46,7 +53,10 @@ impl SelectionPolicy for Contrary {
             })
             .collect();
         if how == "invents" {
-            candidates.insert(0, Candidate { name: "gold".into(), eligible: true, reasons: vec![Reason::Configured] });
+            candidates.insert(
+                0,
+                Candidate { name: "gold".into(), eligible: true, reasons: vec![Reason::Configured] },
+            );
         }
         Ranking { candidates, outcome }
     }

@@ -106,7 +106,10 @@ fn tell(new: &Installation) {
         }
     }
     if let Some(old) = new.replaces.as_ref().filter(|old| old.digest != it.digest) {
-        text.push_str(&format!("It replaces {} {}, {} ({})\n", old.name, old.version, old.origin, old.digest));
+        text.push_str(&format!(
+            "It replaces {} {}, {} ({})\n",
+            old.name, old.version, old.origin, old.digest
+        ));
     }
     let _ = std::io::stderr().lock().write_all(escape::lines(&text).as_bytes());
 }

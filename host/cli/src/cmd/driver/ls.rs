@@ -66,7 +66,11 @@ const LISTING: Listing<'static, Row> = Listing {
         Column { field: "Grants", head: "GRANTS", value: |r| r.driver.grants.join(" ").into() },
         Column { field: "Layers", head: "LAYERS", value: |r| r.driver.layers.into() },
         Column { field: "Containers", head: "CONTAINERS", value: |r| r.driver.containers.into() },
-        Column { field: "Fault", head: "FAULT", value: |r| r.driver.fault.clone().unwrap_or_default().into() },
+        Column {
+            field: "Fault",
+            head: "FAULT",
+            value: |r| r.driver.fault.clone().unwrap_or_default().into(),
+        },
         Column { field: "Summary", head: "SUMMARY", value: summary },
         Column { field: "SizeBytes", head: "BYTES", value: |r| r.driver.size.into() },
     ],
