@@ -112,9 +112,14 @@ impl Step {
             Step::MountOverlay(_) => &[Grant::MountOverlay],
             Step::MountBind(_) => &[Grant::MountBind],
             Step::MountTmpfs(_) => &[Grant::MountTmpfs],
-            Step::Unmount(_) => {
-                &[Grant::MountOverlay, Grant::MountBind, Grant::MountTmpfs, Grant::Thin]
-            }
+            Step::Unmount(_) => &[
+                Grant::MountOverlay,
+                Grant::MountBind,
+                Grant::MountTmpfs,
+                Grant::MountAufs,
+                Grant::Zfs,
+                Grant::Thin,
+            ],
             Step::SetState(_) | Step::RemoveState(_) => &[Grant::State],
             Step::ThinPool(_)
             | Step::ThinCreate(_)
