@@ -93,9 +93,11 @@ pub(crate) fn all() -> Vec<Example> {
     writable.extend([ensure_dir(rootfs(OWN), 0o755), mount_bind(rootfs(OWN), &rootfs(OWN), false)]);
     let mut read_only = shown(TOP, true);
     read_only.push(mount_bind(rootfs(TOP), &rootfs(TOP), true));
-    let hidden = |layer| vec![thin_sync(volume(layer)), unmount(volume(layer)), thin_deactivate(id(layer))];
+    let hidden = |layer, whole| {
+        vec![thin_sync(volume(layer), whole), unmount(volume(layer)), thin_deactivate(id(layer))]
+    };
     let mut unmounted = vec![unmount(rootfs(OWN))];
-    unmounted.extend(hidden(OWN));
+    unmounted.extend(hidden(OWN, false));
     vec![
         example(
             "a base layer is a snapshot of an empty volume",
@@ -106,7 +108,7 @@ pub(crate) fn all() -> Vec<Example> {
         example(
             "a full layer needs no device",
             Call::Commit(CommitRequest { id: id(TOP), parents: vec![id(FIRST)] }),
-            hidden(TOP),
+            hidden(TOP, true),
         ),
         example("a container may be larger", create(OWN, LayerKind::Container, &[TOP, FIRST], 20 << 30), own),
         example(

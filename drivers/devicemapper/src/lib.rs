@@ -57,9 +57,10 @@ fn show(id: &str, read_only: bool, options: &Options<'_>) -> Result<Plan, Refusa
     ])
 }
 
-/// Hide it. What was written is on the disk before the mount ends, and a pool that had no room for it says so now.
-fn hide(id: &str) -> Result<Plan, Refusal> {
-    Ok(vec![thin_sync(volume(id)?), unmount(volume(id)?), thin_deactivate(id)])
+/// Hide it. What was written is on the disk before the mount ends, and a pool that had no room for it says so now:
+/// an image's layer is `whole` or refused, and a container is let go.
+fn hide(id: &str, whole: bool) -> Result<Plan, Refusal> {
+    Ok(vec![thin_sync(volume(id)?, whole), unmount(volume(id)?), thin_deactivate(id)])
 }
 
 impl StorageDriver for Devicemapper {
@@ -115,7 +116,7 @@ impl StorageDriver for Devicemapper {
     }
 
     fn commit(_: &Facts, request: &CommitRequest) -> Result<Plan, Refusal> {
-        hide(layer_id(&request.id)?)
+        hide(layer_id(&request.id)?, true)
     }
 
     fn mount(facts: &Facts, request: &MountRequest) -> Result<Mounted, Refusal> {
@@ -135,7 +136,7 @@ impl StorageDriver for Devicemapper {
 
     fn unmount(id: &str) -> Result<Plan, Refusal> {
         let mut steps = vec![unmount(rootfs(id)?)];
-        steps.extend(hide(id)?);
+        steps.extend(hide(id, false)?);
         Ok(steps)
     }
 

@@ -121,7 +121,7 @@ fn the_file_system_is_xfs_where_that_is_known_unless_one_is_named() {
 
 #[test]
 fn the_pool_lies_on_files_on_two_devices_or_is_there() {
-    let storage = |set: &[(&str, &str)]| {
+    let storage = |set: &[(&str, &str)]| -> Result<_, Refusal> {
         let steps = create(LayerKind::Container, &[], set)?;
         let Some(Step::ThinPool(pool)) = steps.into_iter().next() else { panic!("the pool comes first") };
         Ok((pool.storage, pool.discard))
@@ -130,7 +130,7 @@ fn the_pool_lies_on_files_on_two_devices_or_is_there() {
     let both = [("datadev", "/dev/sdb"), ("metadatadev", "/dev/sdc")];
     let devices = PoolDevices { data: "/dev/sdb".into(), metadata: "/dev/sdc".into() };
     assert_eq!(storage(&both), Ok((PoolStorage::Devices(devices), false)));
-    let pool = Ok((PoolStorage::Pool("vg-pool".into()), true));
+    let pool = Ok::<_, Refusal>((PoolStorage::Pool("vg-pool".into()), true));
     assert_eq!(storage(&[("thinpooldev", "/dev/mapper/vg-pool"), ("blkdiscard", "true")]), pool);
 
     assert_eq!(probe(&both[..1]), refused("datadev", OptionReason::Conflict));

@@ -123,7 +123,7 @@ pub use bindings::storage_driver::exports::nacre::storage::storage_driver::{
     Suitability,
 };
 pub use bindings::storage_driver::nacre::storage::plan::{
-    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
 };
 pub use bindings::storage_driver::nacre::storage::types::{
     DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,

@@ -1,6 +1,8 @@
 //! Constructors of the steps on thin pools. What each does, and how it is undone, is in `wit/plan.wit`.
 
-use crate::{Place, PoolStorage, Step, ThinCreate, ThinMount, ThinPool, ThinSnapshot, VolumeFormat};
+use crate::{
+    Place, PoolStorage, Step, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat,
+};
 
 /// Have a thin pool, and have it active.
 #[must_use]
@@ -45,10 +47,10 @@ pub fn thin_mount(
     Step::ThinMount(ThinMount { volume: volume.into(), target, read_only, options: options.into() })
 }
 
-/// Wait until all that was written to the file system of a directory is on its device.
+/// Wait until all that was written to the file system of a volume is on its device.
 #[must_use]
-pub fn thin_sync(at: Place) -> Step {
-    Step::ThinSync(at)
+pub fn thin_sync(at: Place, required: bool) -> Step {
+    Step::ThinSync(ThinSync { at, required })
 }
 
 /// End a layer's block device.

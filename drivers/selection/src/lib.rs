@@ -33,7 +33,8 @@ impl SelectionPolicy for Selection {
         Description {
             name: "selection".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            summary: "Docker's rules: what is named, what holds something, then the first of an order.".into(),
+            summary: "Docker's rules: what is named, what holds something, then the first of an order."
+                .into(),
             roles: vec![Role::SelectionPolicy],
             grants: vec![],
             options: vec![order_option()],
@@ -47,12 +48,19 @@ impl SelectionPolicy for Selection {
             request.contenders.iter().map(|contender| Standing::of(contender, request, &order)).collect();
         standings.sort_by_key(Standing::rank);
         let outcome = outcome(request, &standings);
-        Ranking { candidates: standings.iter().map(|standing| standing.candidate(request)).collect(), outcome }
+        Ranking {
+            candidates: standings.iter().map(|standing| standing.candidate(request)).collect(),
+            outcome,
+        }
     }
 }
 
 fn order_option() -> OptionSpec {
-    text("order", ORDER, "The drivers of a new storage root in the order in which they are tried, with commas.")
+    text(
+        "order",
+        ORDER,
+        "The drivers of a new storage root in the order in which they are tried, with commas.",
+    )
 }
 
 /// How a contender stands.

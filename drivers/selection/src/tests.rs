@@ -29,7 +29,16 @@ fn request(configured: Option<&str>, contenders: Vec<Contender>) -> Request {
         project_quota: false,
     };
     let kernel = KernelVersion { major: 6, minor: 18, patch: 0 };
-    let storage = Facts { kernel, privileged: true, overlay: None, home, filesystems: vec![], tools: vec![], thin_pools: false, zfs: None };
+    let storage = Facts {
+        kernel,
+        privileged: true,
+        overlay: None,
+        home,
+        filesystems: vec![],
+        tools: vec![],
+        thin_pools: false,
+        zfs: None,
+    };
     let settings = vec![Setting { name: "order".into(), value: ORDER.into() }];
     Request { storage, configured: configured.map(str::to_owned), contenders, settings }
 }
@@ -72,7 +81,8 @@ fn a_driver_that_holds_something_and_cannot_work_is_not_replaced() {
 
 #[test]
 fn two_drivers_that_hold_something_are_an_error_unless_one_is_named() {
-    let both = || vec![contender("plain", Verdict::Suitable(128), 1), contender("vfs", Verdict::Suitable(128), 3)];
+    let both =
+        || vec![contender("plain", Verdict::Suitable(128), 1), contender("vfs", Verdict::Suitable(128), 3)];
     let (outcome, _) = choose(None, both());
     assert_eq!(outcome, Outcome::Ambiguous(vec!["vfs".into(), "plain".into()]));
     let (outcome, order) = choose(Some("plain"), both());

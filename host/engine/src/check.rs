@@ -10,6 +10,7 @@ use nacre_sys::mount::below;
 
 use crate::driver::Driver;
 use crate::mount::is_mounted;
+use crate::plan::run::{delete_volume, volumes};
 use crate::types::Finding;
 use crate::{Engine, Error};
 
@@ -63,6 +64,7 @@ impl Engine {
         // What is there is listed before the records are read: what is made in between has no place in the list,
         // and what was made before has one in the records or in the journal.
         let entries = entries(driver)?;
+        let volumes = if driver.keeps_volumes() { volumes(driver.roots())? } else { Vec::new() };
         let real: BTreeSet<PathBuf> =
             below(driver.roots().home().path())?.into_iter().map(|mount| mount.mount_point).collect();
         let (layers, containers, mounts, journal) = self.store.read(|view| {
@@ -106,6 +108,13 @@ impl Engine {
                 repaired: repair,
                 ..finding("orphan", format!("{} belongs to no layer", path.display()))
             });
+        }
+        for volume in volumes.into_iter().filter(|v| !recorded.contains(v) && !changing.contains(v)) {
+            if repair {
+                delete_volume(driver.roots(), &volume)?;
+            }
+            let what = format!("the volume {volume} of {} belongs to no layer", driver.name());
+            findings.push(Finding { repaired: repair, ..finding("orphan", what) });
         }
         let recorded: BTreeSet<&PathBuf> = mounts.iter().map(|mount| &mount.target).collect();
         for target in real.iter().filter(|target| !recorded.contains(target)) {

@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Pack a container's changes as a layer's tar, for `work` to read meanwhile.
-    fn pack_into<T: Send>(
+    pub(crate) fn pack_into<T: Send>(
         &self,
         container: &Container,
         left_out: &[Vec<u8>],

@@ -86,8 +86,11 @@ impl Engine {
     /// A component that was installed. Its file must be what it was then.
     pub(crate) fn installed_component(&self, installed: &Installed) -> Result<Found, Error> {
         let path = self.root().join(COMPONENTS).join(file_name(&installed.digest));
-        let lost =
-            |reason: String| Error::ComponentLost { driver: installed.name.clone(), path: path.clone(), reason };
+        let lost = |reason: String| Error::ComponentLost {
+            driver: installed.name.clone(),
+            path: path.clone(),
+            reason,
+        };
         let wasm = std::fs::read(&path).map_err(|error| lost(error.to_string()))?;
         let found = Digest::of(&wasm);
         if found != installed.digest {
@@ -129,21 +132,31 @@ impl Engine {
         match self.component(name) {
             Ok(found) => Ok(Some(summary(&found.component, &found.grants, found.origin, false))),
             Err(Error::DriverAbsent { .. }) => Ok(None),
-            Err(Error::ComponentLost { .. }) => Ok(self.store.read(|view| view.component(name))?.map(lost_summary)),
+            Err(Error::ComponentLost { .. }) => {
+                Ok(self.store.read(|view| view.component(name))?.map(lost_summary))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Install a component with these grants, which may be fewer than it asks for. With `replace` it takes the
     /// place of another one of its name.
-    pub fn install(&self, new: &Installation, grants: &[String], replace: bool) -> Result<DriverSummary, Error> {
+    pub fn install(
+        &self,
+        new: &Installation,
+        grants: &[String],
+        replace: bool,
+    ) -> Result<DriverSummary, Error> {
         let component = self.host()?.load(&new.path.display().to_string(), &new.wasm)?;
         let description = component.description().clone();
         if let Some(other) = grants.iter().find(|grant| !new.asks.iter().any(|(asked, _)| asked == *grant)) {
             let asked: Vec<&str> = new.asks.iter().map(|(name, _)| name.as_str()).collect();
             return Err(Error::Usage {
                 what: format!("{} does not ask for `{other}`", description.name),
-                help: Some(format!("it asks for {}", if asked.is_empty() { "nothing".into() } else { asked.join(", ") })),
+                help: Some(format!(
+                    "it asks for {}",
+                    if asked.is_empty() { "nothing".into() } else { asked.join(", ") }
+                )),
             });
         }
         let granted: Vec<Grant> = grants.iter().filter_map(|name| Grant::named(name)).collect();
@@ -156,7 +169,8 @@ impl Engine {
         }
         self.refuse_second_policy(&description)?;
         if description.roles.contains(&Role::StorageDriver) {
-            let found = Found { component: component.clone(), grants: granted.clone(), origin: Origin::Installed };
+            let found =
+                Found { component: component.clone(), grants: granted.clone(), origin: Origin::Installed };
             self.refuse_other_unmounts(&description.name, found)?;
         }
         let digest = Digest::of(&new.wasm);
@@ -293,9 +307,10 @@ impl Engine {
         }
         Err(Error::Conflict {
             what: format!("{name} holds {layers} layers and {containers} containers"),
-            help: "`nacre driver migrate` moves them to another driver; with --force they stay, out of reach \
+            help:
+                "`nacre driver migrate` moves them to another driver; with --force they stay, out of reach \
                    until it is installed again"
-                .to_owned(),
+                    .to_owned(),
         })
     }
 

@@ -17,7 +17,7 @@ use crate::{Engine, Error};
 
 /// What a runtime makes in a container's tree, empty, to mount something on. It is no change of the
 /// container's.
-fn placeholders() -> impl Iterator<Item = &'static str> {
+pub(crate) fn placeholders() -> impl Iterator<Item = &'static str> {
     MOUNT_POINT_DIRECTORIES.into_iter().chain(MOUNT_POINT_FILES)
 }
 
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// The layers of a container or an image, topmost first, with what to call each.
-    fn stack_of(&self, object: &str) -> Result<(Opened<'_, Stack>, Vec<String>), Error> {
+    pub(crate) fn stack_of(&self, object: &str) -> Result<(Opened<'_, Stack>, Vec<String>), Error> {
         let found = self.find_container(object);
         if let Err(Error::Store(nacre_store::Error::NotFound { .. })) = found {
             let image = self.find_image(object)?;

@@ -140,7 +140,12 @@ impl Driver {
 
     /// Whether the host keeps an entry of the home for it: it belongs to no layer.
     pub(crate) fn keeps(&self, entry: &str) -> bool {
-        self.grants().contains(&Grant::Thin) && KEPT.contains(&entry)
+        self.keeps_volumes() && KEPT.contains(&entry)
+    }
+
+    /// Whether its layers may have volumes in a thin pool.
+    pub(crate) fn keeps_volumes(&self) -> bool {
+        self.grants().contains(&Grant::Thin)
     }
 
     /// Time spent in the component so far.

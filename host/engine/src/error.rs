@@ -92,7 +92,9 @@ pub enum Error {
         source: nacre_sys::Error,
     },
     /// A step was refused that the component asks for and that it was not granted when it was installed.
-    #[error("driver {driver} may not run step {number} ({step}) of `{operation}`: it was installed without the grant `{grant}`")]
+    #[error(
+        "driver {driver} may not run step {number} ({step}) of `{operation}`: it was installed without the grant `{grant}`"
+    )]
     NotGranted {
         /// The driver.
         driver: String,

@@ -244,7 +244,7 @@ impl Sealed<'_> {
 }
 
 /// The same form of whiteouts in the words of the archive room.
-fn archive_format(format: Whiteouts) -> nacre_archive::layer::Whiteouts {
+pub(crate) fn archive_format(format: Whiteouts) -> nacre_archive::layer::Whiteouts {
     match format {
         Whiteouts::Overlay => nacre_archive::layer::Whiteouts::Overlay,
         Whiteouts::Aufs => nacre_archive::layer::Whiteouts::Aufs,

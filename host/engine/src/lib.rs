@@ -34,6 +34,7 @@ mod info;
 mod journal;
 mod layer;
 mod load;
+mod migrate;
 mod mount;
 mod open;
 mod plan;

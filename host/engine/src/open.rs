@@ -189,10 +189,8 @@ impl Engine {
         if let Some(host) = self.host.get() {
             return Ok(host);
         }
-        let config = nacre_plugin::Config {
-            cache_dir: Some(self.root.path().join(COMPONENTS)),
-            ..Default::default()
-        };
+        let config =
+            nacre_plugin::Config { cache_dir: Some(self.root.path().join(COMPONENTS)), ..Default::default() };
         let host = ComponentHost::new(config)?;
         Ok(self.host.get_or_init(|| host))
     }

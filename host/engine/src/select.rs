@@ -4,17 +4,19 @@
 //! from but for numbers of layers, and holds while that is the same: a command pays for one query.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use nacre_plugin::selecting::{Candidate, Contender, Origin as Kind, Outcome, Ranking, Reason, Request, Verdict};
+use nacre_plugin::selecting::{
+    Candidate, Contender, Origin as Kind, Outcome, Ranking, Reason, Request, Verdict,
+};
 use nacre_plugin::{NoState, SelectionPolicy, describe_refusal};
 use nacre_store::Decision;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 use crate::components::{Found, Origin, is_file};
 use crate::driver::Driver;
 use crate::types::{CandidateSummary, Selection};
-use crate::{Engine, Error, facts};
+use crate::{Class, Engine, Error, facts};
 
 /// A choice that needs no policy.
 enum Known {
@@ -184,7 +186,8 @@ impl Engine {
                 Some((self.answer(&found, &mut request)?, found))
             }
             (None, Some(name)) => {
-                let asked = self.component(&name).and_then(|found| Ok((self.answer(&found, &mut request)?, found)));
+                let asked =
+                    self.component(&name).and_then(|found| Ok((self.answer(&found, &mut request)?, found)));
                 asked.inspect_err(|error| {
                     tracing::warn!(
                         "the selection policy {name} is set aside, and nacre's own is asked in its place: {error}"
@@ -225,22 +228,25 @@ impl Engine {
         names.sort();
         names.dedup();
         let mut faults = Vec::new();
-        let contenders = names.into_iter().map(|name| {
+        let mut contenders = Vec::with_capacity(names.len());
+        for name in names {
             let held = used.iter().find(|(driver, ..)| *driver == name);
             let (layers, containers) = held.map_or((0, 0), |(_, layers, containers)| (*layers, *containers));
-            let (origin, verdict) = self.verdict(&name, &mut faults);
-            Contender { name, origin, verdict, layers, containers }
-        });
-        Ok((contenders.collect(), faults))
+            let (origin, verdict) = self.verdict(&name, &mut faults)?;
+            contenders.push(Contender { name, origin, verdict, layers, containers });
+        }
+        Ok((contenders, faults))
     }
 
-    fn verdict(&self, name: &str, faults: &mut Vec<(String, Error)>) -> (Kind, Verdict) {
+    /// An option that does not fit is the user's error, and no reason to take another driver.
+    fn verdict(&self, name: &str, faults: &mut Vec<(String, Error)>) -> Result<(Kind, Verdict), Error> {
         let driver = match self.driver(name) {
             Ok(driver) => driver,
+            Err(error) if error.class() == Class::Usage => return Err(error),
             Err(error) => {
                 let absent = matches!(error, Error::DriverAbsent { .. });
                 faults.push((name.to_owned(), error));
-                return (if absent { Kind::Absent } else { Kind::Installed }, Verdict::Faulty);
+                return Ok((if absent { Kind::Absent } else { Kind::Installed }, Verdict::Faulty));
             }
         };
         let origin = match driver.origin() {
@@ -256,7 +262,7 @@ impl Engine {
                 Verdict::Faulty
             }
         };
-        (origin, verdict)
+        Ok((origin, verdict))
     }
 
     /// The driver that a ranking chooses, or why there is none.
@@ -264,7 +270,9 @@ impl Engine {
         let Asked { request, ranking, .. } = asked;
         let why = |name: &str| verdict_of(asked, name);
         match &ranking.outcome {
-            Outcome::Chosen => Ok(ranking.candidates.first().map(|best| best.name.clone()).unwrap_or_default()),
+            Outcome::Chosen => {
+                Ok(ranking.candidates.first().map(|best| best.name.clone()).unwrap_or_default())
+            }
             Outcome::ConfiguredFails => {
                 let name = request.configured.clone().unwrap_or_default();
                 Err(Error::DriverUnsuitable { reason: why(&name), held: 0, driver: name })
@@ -274,13 +282,15 @@ impl Engine {
                 let held = held.map_or(0, |one| one.layers + one.containers);
                 Err(Error::DriverUnsuitable { driver: name.clone(), held, reason: why(name) })
             }
-            Outcome::Ambiguous(names) => Err(Error::DriverAmbiguous {
-                root: self.root().to_owned(),
-                drivers: names.clone(),
-            }),
+            Outcome::Ambiguous(names) => {
+                Err(Error::DriverAmbiguous { root: self.root().to_owned(), drivers: names.clone() })
+            }
             Outcome::NoneSuitable => {
-                let reasons: Vec<String> =
-                    request.contenders.iter().map(|one| format!("{}: {}", one.name, why(&one.name))).collect();
+                let reasons: Vec<String> = request
+                    .contenders
+                    .iter()
+                    .map(|one| format!("{}: {}", one.name, why(&one.name)))
+                    .collect();
                 Err(Error::NoDriver { root: self.root().to_owned(), reasons: reasons.join("; ") })
             }
         }
@@ -304,8 +314,13 @@ fn verdict_of(asked: &Asked, name: &str) -> String {
 
 fn told(asked: Asked, choice: Result<String, Error>) -> Selection {
     let chosen = choice.as_ref().ok();
-    let candidates =
-        asked.ranking.candidates.iter().zip(1..).map(|(one, rank)| candidate(&asked, one, rank, chosen)).collect();
+    let candidates = asked
+        .ranking
+        .candidates
+        .iter()
+        .zip(1..)
+        .map(|(one, rank)| candidate(&asked, one, rank, chosen))
+        .collect();
     let description = asked.policy.component.description();
     Selection {
         policy: description.name.clone(),

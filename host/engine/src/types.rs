@@ -371,6 +371,30 @@ pub struct CandidateSummary {
     pub because: Vec<String>,
 }
 
+/// Where to move images and containers, and how.
+#[derive(Debug, Clone, Default)]
+pub struct MigrateOptions {
+    /// The driver that is to hold them.
+    pub to: String,
+    /// A container loses those of its own options that the other driver does not know.
+    pub drop_options: bool,
+}
+
+/// What moved.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Migrated {
+    /// `image` or `container`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The image layers that were made on the other driver.
+    pub layers: u64,
+    /// The image layers that were removed elsewhere.
+    pub removed: u64,
+    /// What stays elsewhere, and why.
+    pub kept: Vec<String>,
+}
+
 /// A plan that was asked for and not run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Explained {

@@ -89,7 +89,7 @@ fn step_fault(step: &Step) -> Option<String> {
         Step::ThinMount(it) => key(&it.volume)
             .or_else(|| it.target.fault())
             .or_else(|| longer("the options", it.options.len(), PATH)),
-        Step::ThinSync(at) => at.fault(),
+        Step::ThinSync(it) => it.at.fault(),
     }
 }
 

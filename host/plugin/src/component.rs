@@ -174,9 +174,8 @@ fn ask(
     let caller = Caller { name: &name, pre, role, limits: &shared.limits, ticker: &shared.ticker };
     let state: Arc<dyn StateView> = Arc::new(NoState);
     let mut instance = Warm::default();
-    let mut describe = || {
-        instance.call(&caller, &state, "describe", |store, exports| exports.call_describe(store))
-    };
+    let mut describe =
+        || instance.call(&caller, &state, "describe", |store, exports| exports.call_describe(store));
     let (first, second) = (describe()?, describe()?);
     if first != second {
         let reason = "two calls of `describe` gave different answers".to_owned();

@@ -12,7 +12,7 @@ pub mod types {
 /// Plans and their steps (`wit/plan.wit`).
 pub mod plan {
     pub use crate::bindings::nacre::storage::plan::{
-        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -112,9 +112,14 @@ impl Step {
             Step::MountOverlay(_) => &[Grant::MountOverlay],
             Step::MountBind(_) => &[Grant::MountBind],
             Step::MountTmpfs(_) => &[Grant::MountTmpfs],
-            Step::Unmount(_) => {
-                &[Grant::MountOverlay, Grant::MountBind, Grant::MountTmpfs, Grant::Thin]
-            }
+            Step::Unmount(_) => &[
+                Grant::MountOverlay,
+                Grant::MountBind,
+                Grant::MountTmpfs,
+                Grant::MountAufs,
+                Grant::Zfs,
+                Grant::Thin,
+            ],
             Step::SetState(_) | Step::RemoveState(_) => &[Grant::State],
             Step::ThinPool(_)
             | Step::ThinCreate(_)

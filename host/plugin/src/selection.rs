@@ -72,9 +72,11 @@ impl SelectionPolicy for Policy {
         let ranking = answer?;
         match fault(request, &ranking) {
             None => Ok(ranking),
-            Some(reason) => {
-                Err(Error::InvalidAnswer { component: self.component.name().to_string(), export: EXPORT, reason })
-            }
+            Some(reason) => Err(Error::InvalidAnswer {
+                component: self.component.name().to_string(),
+                export: EXPORT,
+                reason,
+            }),
         }
     }
 
@@ -102,7 +104,9 @@ fn fault(request: &Request, ranking: &Ranking) -> Option<String> {
             return Some(format!("it gives {} reasons for {name}, not 1 to {REASONS}", reasons.len()));
         }
     }
-    if let Some(left_out) = request.contenders.iter().find(|c| !candidates.iter().any(|one| one.name == c.name)) {
+    if let Some(left_out) =
+        request.contenders.iter().find(|c| !candidates.iter().any(|one| one.name == c.name))
+    {
         return Some(format!("it leaves {} out", left_out.name));
     }
     outcome_fault(request, candidates, outcome)
@@ -122,8 +126,12 @@ fn outcome_fault(request: &Request, candidates: &[Candidate], outcome: &Outcome)
             Some(format!("it chose {}, and the user named {other}", first.name))
         }
         (Outcome::ConfiguredFails, Some(name)) if !works(name) => None,
-        (Outcome::ConfiguredFails, _) => Some("it says that a driver fails that the user did not name".into()),
-        (_, Some(name)) => Some(format!("the user named {name}, and it neither chose that nor says that it fails")),
+        (Outcome::ConfiguredFails, _) => {
+            Some("it says that a driver fails that the user did not name".into())
+        }
+        (_, Some(name)) => {
+            Some(format!("the user named {name}, and it neither chose that nor says that it fails"))
+        }
         (Outcome::StateFails(name), None) if holds(name) && !works(name) => None,
         (Outcome::StateFails(name), None) => {
             Some(format!("it says that {} holds something here and cannot work", shown(name)))

@@ -76,6 +76,16 @@ pub enum Error {
         /// The percentage.
         reserve: u32,
     },
+    /// A thin pool had no room for what was written.
+    #[error("the thin pool {pool} is full: its {total} {what} blocks are used; what is removed makes room")]
+    PoolFull {
+        /// Its name below /dev/mapper.
+        pool: String,
+        /// `data` or `metadata`.
+        what: &'static str,
+        /// Blocks that there are.
+        total: u64,
+    },
     /// A program that works on a device failed.
     #[error("{program} on {}: {said}", on.display())]
     Program {
@@ -178,7 +188,7 @@ impl Error {
         if self.zfs_fault() == Some(zfs::Fault::Full) {
             return true;
         }
-        matches!(self, Self::PoolLow { .. }) || matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
+        matches!(self, Self::PoolLow { .. } | Self::PoolFull { .. }) || matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
     }
 }
 

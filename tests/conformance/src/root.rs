@@ -40,12 +40,20 @@ impl Root {
             explain: false,
         };
         let mut root = Self { dir, config, run_dir: PathBuf::new(), driver: Driver::default() };
-        let info = root.engine().and_then(|engine| engine.info()).map_err(|e| subject.refused(e))?;
+        let refused = |error| subject.refused(error);
+        let engine = root.engine().map_err(refused)?;
+        let info = engine.info().map_err(refused)?;
         root.run_dir = PathBuf::from(&info.run_dir);
+        let Some(driver) = info.driver else {
+            // The engine's own words for it are better than a listing's.
+            engine.inspect_driver(&subject.driver).map_err(refused)?;
+            return Err(subject.refused(nacre_engine::Error::Unsupported { what: info.driver_reason }));
+        };
+        drop(engine);
         root.driver = Driver {
-            name: info.driver.name,
-            version: info.driver.version,
-            digest: info.driver.digest,
+            name: driver.name,
+            version: driver.version,
+            digest: driver.digest,
             filesystem: info.facts.home.name,
             max_depth: info.max_depth,
         };

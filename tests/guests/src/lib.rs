@@ -55,6 +55,10 @@ pub static FICKLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest
 /// | `removes-only-once` | plans a removal that cannot be repeated |
 pub static BROKEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-broken.wasm"));
 
+/// A selection policy named `contrary`. It takes the driver that its option `prefers` names. Its option `how` has it
+/// `panic`, `loop`, rank a driver that is none (`invents`), or pass over what the user named (`ignores`).
+pub static CONTRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-policy.wasm"));
+
 /// The smallest driver, `drivers/plain`, which does not ship inside nacre.
 pub static PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-driver-plain.wasm"));
 

@@ -4,10 +4,13 @@
 
 mod cli;
 mod concurrency;
+mod conformance;
 mod crash;
 mod devicemapper;
 mod disk;
 mod docs;
+mod driver_commands;
+mod drivers;
 mod explain;
 mod fidelity;
 mod harness;

@@ -76,7 +76,9 @@ pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
             let read_only = if s.read_only { ", read-only" } else { "" };
             (roots.absolute(&s.target), format!("volume {}{read_only}", s.volume))
         }
-        Step::ThinSync(place) => (roots.absolute(place), String::new()),
+        Step::ThinSync(s) => {
+            (roots.absolute(&s.at), if s.required { "" } else { "as far as there is room" }.to_owned())
+        }
     };
     ExplainedStep {
         step: step.name().to_owned(),

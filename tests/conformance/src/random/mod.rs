@@ -18,7 +18,7 @@ use crate::verdict::{Done, Expected, Stop, holds};
 use operation::{Operation, apply, operation};
 
 /// The most operations in a sequence.
-const LONGEST: usize = 28;
+const LONGEST: usize = 40;
 /// The most attempts at making a failing sequence shorter.
 const SHRINKING: u32 = 300;
 

@@ -13,8 +13,7 @@ use rustix::fs::XattrFlags;
 use crate::files::move_tree;
 
 /// Names that collide often: of both layers, of one, and of none; some below what may be no directory.
-const PATHS: [&str; 13] =
-    ["a", "b", "c", "d", "a/a", "a/b", "a/c", "b/a", "d/a", "d/b", "a/b/a", "a/b/c", "d/a/b"];
+const PATHS: [&str; 10] = ["a", "b", "c", "d", "a/a", "a/b", "a/c", "d/a", "a/b/a", "d/a/b"];
 /// What links say. None leads out of the tree, whatever becomes of the names.
 const TARGETS: [&str; 4] = ["a", "b", "c/a", "nowhere"];
 const ATTRIBUTES: [&str; 3] = ["user.one", "user.two", "trusted.three"];
@@ -35,6 +34,8 @@ pub(super) enum Operation {
     Unlink(&'static str),
     RemoveDir(&'static str),
     RemoveAll(&'static str),
+    /// Remove a directory with all that it holds, and make it again.
+    Renew(&'static str),
     Chmod(&'static str, u32),
     Chown(&'static str, u32),
     SetAttribute(&'static str, &'static str, u8),
@@ -58,6 +59,7 @@ impl fmt::Display for Operation {
             Self::Unlink(path) => write!(f, "unlink {path}"),
             Self::RemoveDir(path) => write!(f, "rmdir {path}"),
             Self::RemoveAll(path) => write!(f, "rm -r {path}"),
+            Self::Renew(path) => write!(f, "rm -r {path} && mkdir {path}"),
             Self::Chmod(path, mode) => write!(f, "chmod {mode:04o} {path}"),
             Self::Chown(path, id) => write!(f, "chown {id}:{id} {path}"),
             Self::SetAttribute(path, name, value) => write!(f, "setfattr {name}={value} {path}"),
@@ -85,6 +87,7 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         4 => path().prop_map(Op::Unlink),
         2 => path().prop_map(Op::RemoveDir),
         3 => path().prop_map(Op::RemoveAll),
+        3 => path().prop_map(Op::Renew),
         2 => (path(), select(&MODES[..])).prop_map(|(p, m)| Op::Chmod(p, m)),
         1 => (path(), 0..3_u32).prop_map(|(p, id)| Op::Chown(p, id)),
         2 => (path(), attribute(), 0..3_u8).prop_map(|(p, n, v)| Op::SetAttribute(p, n, v)),
@@ -127,6 +130,10 @@ pub(super) fn apply(root: &Path, operation: &Operation) -> io::Result<()> {
         Operation::Unlink(path) => fs::remove_file(at(path)),
         Operation::RemoveDir(path) => fs::remove_dir(at(path)),
         Operation::RemoveAll(path) => fs::remove_dir_all(at(path)),
+        Operation::Renew(path) => {
+            fs::remove_dir_all(at(path))?;
+            fs::create_dir(at(path))
+        }
         Operation::Chmod(path, mode) => {
             alone(&at(path))?;
             fs::set_permissions(at(path), Permissions::from_mode(*mode))

@@ -78,6 +78,35 @@ mod tests {
     }
 
     #[test]
+    fn whoever_may_mount_datasets_may_unmount_them_and_mounts_no_others_to_be_written() {
+        use nacre_plugin::description::Grant;
+        use nacre_plugin::plan::{MountZfs, Step};
+        use nacre_plugin::types::{Place, Root};
+
+        let own = "a".repeat(64);
+        let target = Place { root: Root::Home, path: format!("graph/{own}") };
+        let mount = |source: &str, read_only| {
+            Step::MountZfs(MountZfs { source: source.to_owned(), target: target.clone(), read_only })
+        };
+        let judge = |step: Step| {
+            let (grants, footprint, shared) = ([Grant::Zfs], [target.clone()], ["graph".to_owned()]);
+            let rules = super::super::Rules {
+                grants: &grants,
+                layer: &own,
+                footprint: &footprint,
+                shared: &shared,
+                settings: &[],
+            };
+            super::super::check(&vec![step], &rules)
+        };
+        assert_eq!(judge(Step::Unmount(target.clone())), Ok(()));
+        assert_eq!(judge(mount(&own, false)), Ok(()));
+        assert_eq!(judge(mount(&"b".repeat(64), true)), Ok(()));
+        assert!(judge(mount(&"b".repeat(64), false)).is_err());
+        assert!(judge(Step::ZfsDestroy("b".repeat(64))).is_err());
+    }
+
+    #[test]
     fn a_snapshot_is_named_after_a_layer_and_of_a_dataset_of_one() {
         let named = |of: &str, name: &str| snapshot(&ZfsSnapshot { of: of.into(), name: name.into() });
         let (own, other) = ("a".repeat(64), "b".repeat(64));

@@ -57,7 +57,7 @@ impl StepCheck<'_> {
                 self.own_volume(&s.volume)?;
                 self.owned(&s.target)
             }
-            Step::ThinSync(place) => self.owned(place),
+            Step::ThinSync(s) => self.owned(&s.at),
             Step::ThinActivate(volume) | Step::ThinDeactivate(volume) | Step::ThinDelete(volume) => {
                 self.own_volume(volume)
             }
@@ -116,7 +116,7 @@ fn are_harmless(format: VolumeFormat, arguments: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use nacre_plugin::plan::{
-        MakeDir, PoolDevices, PoolFiles, ThinCreate, ThinMount, ThinPool, ThinSnapshot,
+        MakeDir, PoolDevices, PoolFiles, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync,
     };
     use nacre_plugin::types::Setting;
 
@@ -186,7 +186,7 @@ mod tests {
         }
         refused(create(&other, VolumeFormat::Ext4, &[]), "another layer");
         refused(snapshot("deviceset-metadata", &own()), "no volume's name");
-        refused(Step::ThinSync(home("mnt")), "footprint");
+        refused(Step::ThinSync(ThinSync { at: home("mnt"), required: true }), "footprint");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct StepFault {
     pub source: nacre_sys::Error,
 }
 
+pub(crate) use thin::{delete as delete_volume, layers as volumes};
+
 /// Each lower directory of a mount is held open; above this many the usual limit may be too low.
 const MANY_LOWERS: usize = 200;
 
@@ -114,7 +116,7 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::ThinSnapshot(s) => thin::snapshot(roots, s),
         Step::ThinActivate(volume) => thin::activate(roots, volume),
         Step::ThinMount(s) => thin::mount(roots, s),
-        Step::ThinSync(place) => nacre_sys::sync::syncfs(&roots.open_own(place)?),
+        Step::ThinSync(s) => thin::sync(roots, s),
         Step::ThinDeactivate(volume) => thin::deactivate(roots, volume),
         Step::ThinDelete(volume) => thin::delete(roots, volume),
     }

@@ -3,7 +3,7 @@
 mod pool;
 mod records;
 
-use nacre_plugin::plan::{ThinCreate, ThinMount, ThinPool, ThinSnapshot, VolumeFormat};
+use nacre_plugin::plan::{ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat};
 use nacre_sys::dm::{self, Filesystem};
 
 use super::Done;
@@ -32,7 +32,7 @@ pub(super) fn create(roots: &Roots, step: &ThinCreate) -> Done {
     let device = pool.activate(&step.volume)?;
     dm::make(kind(step.format), &device.node()?, &step.arguments)?;
     device.remove()?;
-    pool.finish(&step.volume)
+    pool.finish(&step.volume, kind(step.format))
 }
 
 /// A volume that begins as another one.
@@ -79,8 +79,32 @@ pub(super) fn mount(roots: &Roots, step: &ThinMount) -> Done {
     dm::grow(kind, &node, &roots.open_own(&step.target)?)
 }
 
+/// Have on the device what was written.
+pub(super) fn sync(roots: &Roots, step: &ThinSync) -> Done {
+    let Err(error) = nacre_sys::sync::syncfs(&roots.open_own(&step.at)?) else { return Ok(()) };
+    // The kernel says EIO, whatever the cause.
+    let full = match OpenPool::known(roots.home())? {
+        Some(pool) => pool.full()?,
+        None => None,
+    };
+    let error = full.unwrap_or(error);
+    if step.required {
+        return Err(error);
+    }
+    let at = roots.absolute(&step.at);
+    tracing::warn!(%error, at = %at.display(), "what was written last is lost");
+    Ok(())
+}
+
+/// The volumes of layers by their records, in a home that may have none.
+pub(crate) fn layers(roots: &Roots) -> Result<Vec<String>, nacre_sys::Error> {
+    let names =
+        records::Records::open(roots.home())?.map_or_else(|| Ok(Vec::new()), |records| records.volumes())?;
+    Ok(names.into_iter().filter(|name| is_layer(name)).collect())
+}
+
 /// Delete a volume, if there is a pool that could have it.
-pub(super) fn delete(roots: &Roots, volume: &str) -> Done {
+pub(crate) fn delete(roots: &Roots, volume: &str) -> Done {
     match OpenPool::known(roots.home())? {
         Some(pool) => pool.delete(volume),
         None => Ok(()),

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use nacre_plugin::plan::{PoolStorage, ThinPool};
 use nacre_sys::dir::Dir;
-use nacre_sys::dm::{Device, Features, Pool, PoolMode};
+use nacre_sys::dm::{Device, Features, Filesystem, Pool, PoolMode};
 use nacre_sys::{Error, FileLock, Mode, OFlags, dm, loop_device};
 
 use super::super::Done;
-use super::records::{FOLDER, PoolRecord, Records, Transaction, VolumeRecord};
+use super::records::{BASE, FOLDER, PoolRecord, Records, Transaction, VolumeRecord};
 
 /// The folder of a pool's files.
 const FILES: &str = "devicemapper";
@@ -120,6 +120,15 @@ impl<'a> OpenPool<'a> {
         Ok(())
     }
 
+    /// The error for a pool that is full; none for one that is not.
+    pub(super) fn full(&self) -> Result<Option<Error>, Error> {
+        let status = self.pool.status()?;
+        let full = [("data", status.data), ("metadata", status.metadata)].into_iter();
+        let mut full = full.filter(|(_, (used, total))| used >= total);
+        let pool = || self.name().to_owned();
+        Ok(full.next().map(|(what, (_, total))| Error::PoolFull { pool: pool(), what, total }))
+    }
+
     /// Make a volume: empty, or a snapshot of another one.
     pub(super) fn add(&self, name: &str, origin: Option<&str>, bytes: u64) -> Done {
         let origin = match origin {
@@ -155,8 +164,13 @@ impl<'a> OpenPool<'a> {
     }
 
     /// Note that a volume's file system was made.
-    pub(super) fn finish(&self, name: &str) -> Done {
+    pub(super) fn finish(&self, name: &str, filesystem: Filesystem) -> Done {
         let record = self.volume(name)?;
+        if name == BASE
+            && let Some(pool) = self.records.pool()?
+        {
+            self.records.set_pool(&PoolRecord { base_filesystem: filesystem.name().to_owned(), ..pool })?;
+        }
         self.records.set_volume(name, &VolumeRecord { initialized: true, ..record })
     }
 
@@ -272,8 +286,11 @@ fn name_of(home: &Dir, storage: &PoolStorage) -> Result<String, Error> {
 
 /// As Docker names its devices: by the home's device and inode, so that each home's are its own.
 fn prefix(home: &Dir) -> Result<String, Error> {
-    let stat = rustix::fs::fstat(home)
-        .map_err(|e| Error::Io { op: "stat", path: home.path().to_owned(), source: e.into() })?;
+    let stat = rustix::fs::fstat(home).map_err(|e| Error::Io {
+        op: "stat",
+        path: home.path().to_owned(),
+        source: e.into(),
+    })?;
     let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
     Ok(format!("nacre-{major}:{minor}-{}", stat.st_ino))
 }

@@ -25,7 +25,7 @@ pub(super) const FOLDER: &str = "metadata";
 const POOL: &str = "deviceset-metadata";
 const TRANSACTION: &str = "transaction-metadata";
 /// Docker's name for the base volume is empty, and its record's is this.
-const BASE: &str = "base";
+pub(super) const BASE: &str = "base";
 
 /// What a pool is. The first fields are Docker's, the last is nacre's, which Docker does not mind.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -123,16 +123,18 @@ impl Records {
         self.write(TRANSACTION, &transaction)
     }
 
+    /// The volumes that there are.
+    pub(super) fn volumes(&self) -> Result<Vec<String>, Error> {
+        let names = self.dir.entries()?.into_iter().map(|entry| entry.name.to_string_lossy().into_owned());
+        // The others are records of the pool, and files that were not finished.
+        Ok(names.filter(|name| !name.contains(['-', '.'])).collect())
+    }
+
     /// The numbers that the volumes have, but for one volume's.
     pub(super) fn numbers_without(&self, name: &str) -> Result<BTreeSet<u32>, Error> {
         let mut numbers = BTreeSet::new();
-        for entry in self.dir.entries()? {
-            let other = entry.name.to_string_lossy();
-            // The host's own records, and files that were not finished.
-            if other == name || other.contains(['-', '.']) {
-                continue;
-            }
-            numbers.extend(self.volume(&other)?.map(|record| record.device_id));
+        for other in self.volumes()?.iter().filter(|other| *other != name) {
+            numbers.extend(self.volume(other)?.map(|record| record.device_id));
         }
         Ok(numbers)
     }
@@ -159,5 +161,61 @@ impl Records {
 
     fn dir_to_sync(&self) -> Result<impl AsFd, Error> {
         self.dir.open_beneath(".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(files: &[(&str, &str)]) -> (tempfile::TempDir, Records) {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join(FOLDER);
+        std::fs::create_dir(&folder).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let records = Records::open(&Dir::open(temp.path()).unwrap()).unwrap().unwrap();
+        (temp, records)
+    }
+
+    #[test]
+    fn dockers_records_are_read_and_written() {
+        let volume =
+            r#"{"device_id":3,"size":10737418240,"transaction_id":5,"initialized":true,"deleted":false}"#;
+        let pool = r#"{"next_device_id":4,"BaseDeviceUUID":"0e7f","BaseDeviceFilesystem":"xfs"}"#;
+        let begun = r#"{"open_transaction_id":5,"device_hash":"","device_id":3}"#;
+        let files = [(BASE, volume), (POOL, pool), (TRANSACTION, begun), (".tmp1", "{")];
+        let (temp, records) = records(&files);
+        let base = records.volume(BASE).unwrap().unwrap();
+        assert_eq!((base.device_id, base.size, base.initialized), (3, 10 << 30, true));
+        let known = records.pool().unwrap().unwrap();
+        assert_eq!((known.base_filesystem.as_str(), known.pool), ("xfs", None));
+        let transaction = records.transaction().unwrap().unwrap();
+        assert_eq!(transaction.device_hash, BASE, "Docker's base has no name");
+        assert_eq!(records.volumes().unwrap(), [BASE]);
+
+        records.set_volume(BASE, &base).unwrap();
+        records.set_transaction(&transaction).unwrap();
+        let written = |name| std::fs::read_to_string(temp.path().join(FOLDER).join(name)).unwrap();
+        assert_eq!((written(BASE), written(TRANSACTION)), (volume.to_owned(), begun.to_owned()));
+    }
+
+    #[test]
+    fn a_number_is_another_volumes_when_another_record_has_it() {
+        let record = |number: u32| {
+            format!(r#"{{"device_id":{number},"size":1,"transaction_id":1,"initialized":false}}"#)
+        };
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        let (_temp, records) = records(&[(&a, &record(1)), (&b, &record(2))]);
+        assert_eq!(records.numbers_without(&a).unwrap(), BTreeSet::from([2]));
+        assert_eq!(records.numbers_without("c").unwrap(), BTreeSet::from([1, 2]));
+    }
+
+    #[test]
+    fn a_record_that_is_damaged_is_named() {
+        let (_temp, records) = records(&[("base", "{")]);
+        let error = records.volume(BASE).unwrap_err().to_string();
+        assert!(error.contains("metadata/base") && error.contains("cannot be understood"), "{error}");
     }
 }
