@@ -244,12 +244,16 @@ fn a_full_disk_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn a_read_only_root_is_told() {
+fn a_read_only_root_can_be_read_and_says_that_it_cannot_be_changed() {
     let dir = temporary();
     let Some(_mounted) = mount(dir.path(), "size=8m") else { return };
     drop(open(dir.path()));
     let paths = paths(dir.path());
     let done = Command::new("mount").args(["-o", "remount,ro"]).arg(dir.path()).status().unwrap();
     assert!(done.success());
-    assert!(matches!(Store::open(paths), Err(Error::ReadOnly { .. })));
+    let store = Store::open(paths).unwrap();
+    assert!(store.is_read_only());
+    assert!(store.read(|view| view.images()).unwrap().is_empty());
+    let change = store.write(|tx| tx.change_state("a", &[StateChange::Set("key".into(), vec![1])]));
+    assert!(matches!(change, Err(Error::ReadOnly { .. })), "{change:?}");
 }
