@@ -57,6 +57,27 @@ fn what_is_written_becomes_content_and_what_is_not_finished_leaves_nothing() {
 }
 
 #[test]
+fn content_that_is_there_and_sound_is_not_replaced_by_what_is_not_synced() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = temporary();
+    let store = open(dir.path());
+    let write = || {
+        let mut writer = store.content().writer().unwrap();
+        writer.append(b"the same").unwrap();
+        writer
+    };
+    let publishing = store.publish().unwrap();
+    let digest = write().finish(&publishing).unwrap();
+    let inode = || std::fs::metadata(store.content().path(&digest)).unwrap().ino();
+    let first = inode();
+    assert_eq!(write().finish_unsynced(&publishing).unwrap(), digest);
+    assert_eq!(inode(), first);
+    std::fs::write(store.content().path(&digest), "damaged").unwrap();
+    write().finish_unsynced(&publishing).unwrap();
+    store.content().verify(&digest).unwrap();
+}
+
+#[test]
 fn content_that_nothing_needs_is_swept_and_the_rest_is_not() {
     let dir = temporary();
     let store = open(dir.path());
