@@ -138,7 +138,7 @@ impl Engine {
             return Ok(None);
         }
         let repaired = match container {
-            Some(container) if repair && !self.is_mount_needed(&container)? => {
+            Some(container) if repair && !self.is_mount_needed(&mount.dir)? => {
                 self.clear_lost_mount(driver, &container)?;
                 true
             }

@@ -86,6 +86,7 @@ impl Engine {
         let _lock = self.store.lock_mount(&container.dir)?;
         let known = self.store.read(|view| view.mount(&container.dir))?;
         let lost = known.is_some();
+        let mut kept = Vec::new();
         if let Some(mount) = known {
             if is_mounted(&mount.target)? {
                 if !self.config.explain {
@@ -93,6 +94,11 @@ impl Engine {
                 }
                 return Ok(mount.target);
             }
+            // It may be mounted in another mount namespace: a second overlay on the same folders would harm both.
+            if self.is_mount_needed(&container.dir)? {
+                return Err(not_visible(&mount));
+            }
+            kept = self.store.read(|view| view.holders(&container.dir))?;
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
         }
         let config = ContainerConfig::of(container)?;
@@ -107,7 +113,10 @@ impl Engine {
             target: driver.roots().absolute(&mount.target),
             created: Timestamp::now(),
         };
-        self.make(&driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
+        kept.push(holder.to_owned());
+        self.make(&driver, &mount.plan, Durability::Process, |tx| {
+            kept.iter().try_for_each(|holder| tx.add_holder(&record, holder).map(drop))
+        })?;
         Ok(record.target)
     }
 
@@ -167,16 +176,16 @@ impl Engine {
     }
 
     /// Whether a living process, or an operation of one, holds a container's tree. A user may ask for it again.
-    pub(crate) fn is_mount_needed(&self, container: &Container) -> Result<bool, Error> {
-        for holder in self.store.read(|view| view.holders(&container.dir))? {
+    pub(crate) fn is_mount_needed(&self, layer: &LayerId) -> Result<bool, Error> {
+        let (holders, container) =
+            self.store.read(|view| Ok((view.holders(layer)?, view.container_of_layer(layer)?)))?;
+        let process = container.and_then(|container| container.process);
+        for holder in holders {
             let needed = match operation_owner(&holder) {
                 Some(token) => !self.store.is_dead(token)?,
                 None => {
                     holder.starts_with(RUN)
-                        && container
-                            .process
-                            .as_ref()
-                            .is_some_and(|process| process.is_alive().unwrap_or(true))
+                        && process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true))
                 }
             };
             if needed {
@@ -241,6 +250,16 @@ impl Engine {
 
 /// The token of the process whose operation a holder is.
 fn operation_owner(holder: &str) -> Option<&str> {
+/// A mount that somebody needs, and that this process does not see.
+fn not_visible(mount: &Mount) -> Error {
+    Error::Conflict {
+        what: format!("a process runs on a mount that is not visible here: {}", mount.target.display()),
+        help: "do it in the mount namespace that the container was started in (`nsenter -t PID -m`), or stop the \
+               container first"
+            .to_owned(),
+    }
+}
+
     holder.strip_prefix(OPERATION)?.split(':').next()
 }
 
