@@ -6,8 +6,8 @@ use std::time::Duration;
 use nacre_runtime::{
     Container as Handle, ContainerSpec, DetachedOptions, Network, ProcessSpec, Runtime, Signal,
 };
-use nacre_store::Container;
 use nacre_store::locks::Lock;
+use nacre_store::{Container, ContainerId};
 
 use crate::container::ContainerConfig;
 use crate::mount::run_holder;
@@ -183,16 +183,49 @@ impl Engine {
 
     /// Remove what the runtime and the log keep of a container that is gone.
     pub(crate) fn forget_process(&self, container: &Container) -> Result<(), Error> {
-        if self.has_run(container) {
-            self.handle(container)?.delete(true)?;
+        self.forget_process_of(&container.id)
+    }
+
+    fn forget_process_of(&self, id: &ContainerId) -> Result<(), Error> {
+        if Runtime::knows(&self.runtime_dir(), id.as_str()) {
+            self.runtime()?.container(id.as_str())?.delete(true)?;
         }
-        let folder = self.container_dir(container);
+        let folder = self.containers_dir().join(id.as_str());
         match std::fs::remove_dir_all(&folder) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(Error::io("remove", folder, e)),
         }
     }
+    /// The containers of which something is kept and that no record has: whoever removed them was killed before
+    /// the end. With `remove` that goes too.
+    pub(crate) fn forgotten_processes(&self, remove: bool) -> Result<Vec<ContainerId>, Error> {
+        let dir = self.containers_dir();
+        let mut names = Runtime::all_known(&self.runtime_dir())?;
+        match std::fs::read_dir(&dir) {
+            Ok(logs) => {
+                names.extend(logs.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("list", dir, e)),
+        }
+        names.sort();
+        names.dedup();
+        let mut forgotten = Vec::new();
+        for id in names.iter().filter_map(|name| name.parse::<ContainerId>().ok()) {
+            // Who removes it right now has its lock.
+            let Some(_lock) = self.store.try_lock_container(&id)? else { continue };
+            if self.store.read(|view| view.container(&id))?.is_some() {
+                continue;
+            }
+            if remove {
+                self.forget_process_of(&id)?;
+            }
+            forgotten.push(id);
+        }
+        Ok(forgotten)
+    }
+
 
     /// Hold a container's processes still, if it has any.
     pub(crate) fn hold_still(&self, container: &Container) -> Result<Still, Error> {
@@ -278,10 +311,15 @@ impl Engine {
     }
 
     fn container_dir(&self, container: &Container) -> PathBuf {
-        self.root().join("containers").join(container.id.as_str())
+        self.containers_dir().join(container.id.as_str())
     }
 
     fn log_path(&self, container: &Container) -> PathBuf {
+    /// The folders of containers' logs.
+    fn containers_dir(&self) -> PathBuf {
+        self.root().join("containers")
+    }
+
         self.container_dir(container).join(format!("{}-json.log", container.id.as_str()))
     }
 }
