@@ -232,7 +232,10 @@ impl Engine {
             {
                 continue;
             }
-            let bytes = self.writable_size(&container)?;
+            let bytes = self.writable_size(&container).unwrap_or_else(|error| {
+                tracing::warn!(container = container.name, %error, "it is removed unmeasured");
+                0
+            });
             self.remove_found(&container)?;
             removed.deleted.push(container.id.as_str().to_owned());
             removed.bytes += bytes;
