@@ -13,6 +13,7 @@ use nacre_store::{Container, Image, LayerId};
 
 use crate::assemble::{Part, Parts, chain_ids};
 use crate::container::ContainerConfig;
+use crate::files::{PipeFault, through_pipe, while_at};
 use crate::filling::Filled;
 use crate::image::parse_reference;
 use crate::progress::{LayerStatus, Progress};
@@ -128,15 +129,16 @@ impl Engine {
                 pack_changes(&changes, &options, writer)
             });
             let outcome = work(reader);
-            match packer.join() {
-                // A packer whose reader gave up only found its pipe closed.
-                Ok(packed) => {
-                    let value = outcome?;
-                    packed?;
-                    Ok(value)
-                }
+            let packed = match packer.join() {
+                Ok(packed) => packed,
                 Err(panic) => std::panic::resume_unwind(panic),
-            }
+            };
+            through_pipe(packed, outcome).map_err(|fault| match fault {
+                PipeFault::Packer(LayerError::Tree { name, op, source }) => {
+                    Error::io("read", format!("{}:/{name}", container.name), while_at(op, &source))
+                }
+                PipeFault::Packer(error) | PipeFault::Reader(error) => error.into(),
+            })
         })
     }
 }

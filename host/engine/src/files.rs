@@ -295,23 +295,39 @@ fn transfer(
             Ok(packed) => packed,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        match (packed, unpacked) {
-            // A packer that only found its pipe closed is not the cause.
-            (Err(LayerError::Output(_)) | Ok(_), Err(error)) => Err(match error {
-                LayerError::Refused { name, why, .. } => Error::Conflict {
-                    what: format!("cannot copy to {}: {why}", to.below(at, name.as_bytes())),
-                    help: "remove what is there, or copy to another name".to_owned(),
-                },
-                error => to.unwritable(error, at),
+        match through_pipe(packed, unpacked) {
+            Err(PipeFault::Reader(LayerError::Refused { name, why, .. })) => Err(Error::Conflict {
+                what: format!("cannot copy to {}: {why}", to.below(at, name.as_bytes())),
+                help: "remove what is there, or copy to another name".to_owned(),
             }),
-            (Err(error), _) => Err(from.unreadable(error)),
-            (Ok(_), Ok(_)) => Ok(()),
+            Err(PipeFault::Reader(error)) => Err(to.unwritable(error, at)),
+            Err(PipeFault::Packer(error)) => Err(from.unreadable(error)),
+            Ok(_) => Ok(()),
         }
     })
 }
 
+/// Which end of a pipe failed first.
+pub(crate) enum PipeFault {
+    Packer(LayerError),
+    Reader(LayerError),
+}
+
+/// The outcome of a packer and of who read what it packed. A packer that only found its pipe closed is not the
+/// cause; nor is a reader whose tar ended too early.
+pub(crate) fn through_pipe<P, T>(
+    packed: Result<P, LayerError>,
+    read: Result<T, LayerError>,
+) -> Result<T, PipeFault> {
+    match (packed, read) {
+        (Err(LayerError::Output(_)) | Ok(_), Err(error)) => Err(PipeFault::Reader(error)),
+        (Err(error), _) => Err(PipeFault::Packer(error)),
+        (Ok(_), Ok(value)) => Ok(value),
+    }
+}
+
 /// What the system said, and to what.
-fn while_at(op: &str, error: &io::Error) -> io::Error {
+pub(crate) fn while_at(op: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{op}: {error}"))
 }
 
