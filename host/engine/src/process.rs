@@ -96,8 +96,7 @@ impl Engine {
         }
         let folder = self.container_dir(&container);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("make directory", &folder, e))?;
-        let options =
-            DetachedOptions { log: self.log_path(&container), context: self.root().display().to_string() };
+        let options = DetachedOptions { log: self.log_path(&container), context: self.monitor_context()? };
         let (handle, spec) = self.prepare_start(&container)?;
         let started = match handle.start_detached(&spec, &options) {
             Ok(started) => started,
