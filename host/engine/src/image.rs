@@ -200,7 +200,14 @@ impl Engine {
             let driver = self.driver(&layer.driver)?;
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
             let plan = driver.remove(layer.dir.as_str())?;
-            let forget = |tx: &Tx<'_>| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop);
+            let forget = |tx: &Tx<'_>| match tx.remove_layer(&layer.driver, &layer.chain_id)? {
+                gone if gone.dir == layer.dir => Ok(()),
+                // It went, and was loaded anew into another folder, before this had its lock.
+                _ => Err(nacre_store::Error::LayerMissing {
+                    driver: layer.driver.clone(),
+                    layer: layer.chain_id,
+                }),
+            };
             let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
             match self.unmake(&driver, &plan, forget, keep_in_journal) {
                 Err(Error::Store(
