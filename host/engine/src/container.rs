@@ -320,13 +320,14 @@ impl Engine {
         self.layer_bytes(&*self.driver(&container.driver)?, &container.dir)
     }
 
-    /// The same for a listing; none where the container's driver is not here.
+    /// The same for a listing; none where the container's driver is not here, or the container by now.
     pub(crate) fn known_size(&self, container: &Container) -> Result<Option<u64>, Error> {
         match self.writable_size(container) {
             Err(Error::NotFound { kind: "driver", name }) => {
                 tracing::warn!(container = container.name, driver = name, "its driver is not here");
                 Ok(None)
             }
+            Err(_) if self.store.read(|view| view.container(&container.id))?.is_none() => Ok(None),
             size => size.map(Some),
         }
     }
