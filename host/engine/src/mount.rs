@@ -155,10 +155,12 @@ impl Engine {
         for (dir, holder) in self.store.read(|view| view.mount_holders())? {
             let container = self.store.read(|view| view.container_of_layer(&dir))?;
             let Some(container) = container else { continue };
-            let released = if let Some(token) = operation_owner(&holder)
-                && self.store.is_dead(token)?
-            {
-                self.release_mount(&container, &holder)
+            let released = if let Some(token) = operation_owner(&holder) {
+                match self.store.is_dead(token) {
+                    Ok(true) => self.release_mount(&container, &holder),
+                    Ok(false) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
             } else if holder.starts_with(RUN) && container.state != ContainerState::Running {
                 // Whoever started it died, with or without a process.
                 self.recover_container(&container)
@@ -248,8 +250,6 @@ impl Engine {
     }
 }
 
-/// The token of the process whose operation a holder is.
-fn operation_owner(holder: &str) -> Option<&str> {
 /// A mount that somebody needs, and that this process does not see.
 fn not_visible(mount: &Mount) -> Error {
     Error::Conflict {
@@ -260,6 +260,8 @@ fn not_visible(mount: &Mount) -> Error {
     }
 }
 
+/// The token of the process whose operation a holder is.
+fn operation_owner(holder: &str) -> Option<&str> {
     holder.strip_prefix(OPERATION)?.split(':').next()
 }
 

@@ -196,6 +196,7 @@ impl Engine {
             Err(e) => Err(Error::io("remove", folder, e)),
         }
     }
+
     /// The containers of which something is kept and that no record has: whoever removed them was killed before
     /// the end. With `remove` that goes too.
     pub(crate) fn forgotten_processes(&self, remove: bool) -> Result<Vec<ContainerId>, Error> {
@@ -225,7 +226,6 @@ impl Engine {
         Ok(forgotten)
     }
 
-
     /// Hold a container's processes still, if it has any.
     pub(crate) fn hold_still(&self, container: &Container) -> Result<Still, Error> {
         let lock = self.store.lock_container(&container.id)?;
@@ -243,10 +243,16 @@ impl Engine {
     /// Let go on what a command that was killed held still: nobody has its lock. Costs a look at a directory.
     pub(crate) fn recover_still(&self) -> Result<(), Error> {
         for name in Runtime::paused(&self.runtime_dir())? {
-            let Some(_lock) = self.store.try_lock_container(&name.parse()?)? else { continue };
-            if let Err(error) = self.runtime()?.container(&name)?.resume() {
+            if let Err(error) = self.let_go_on(&name) {
                 tracing::warn!(container = name, %error, "it stands still; the next command tries again to let it go on");
             }
+        }
+        Ok(())
+    }
+
+    fn let_go_on(&self, name: &str) -> Result<(), Error> {
+        if let Some(_lock) = self.store.try_lock_container(&name.parse()?)? {
+            self.runtime()?.container(name)?.resume()?;
         }
         Ok(())
     }
@@ -309,16 +315,16 @@ impl Engine {
         self.store.paths().run.join("containers")
     }
 
-    fn container_dir(&self, container: &Container) -> PathBuf {
-        self.containers_dir().join(container.id.as_str())
-    }
-
-    fn log_path(&self, container: &Container) -> PathBuf {
     /// The folders of containers' logs.
     fn containers_dir(&self) -> PathBuf {
         self.root().join("containers")
     }
 
+    fn container_dir(&self, container: &Container) -> PathBuf {
+        self.containers_dir().join(container.id.as_str())
+    }
+
+    fn log_path(&self, container: &Container) -> PathBuf {
         self.container_dir(container).join(format!("{}-json.log", container.id.as_str()))
     }
 }
