@@ -1,6 +1,6 @@
 //! Images: listed, named, inspected, removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
 use nacre_archive::reference::Reference;
@@ -201,8 +201,12 @@ impl Engine {
     }
 
     /// Remove layers, children before their parents. One that somebody needs again by now stays.
+    ///
+    /// The parent of one that goes is tried too, unless an image has it: whoever removed the parent's image
+    /// meanwhile left it, because it still had this child.
     fn drop_layers(&self, layers: Vec<Layer>, removed: &mut Removed) -> Result<(), Error> {
-        for layer in layers {
+        let mut left = VecDeque::from(layers);
+        while let Some(layer) = left.pop_front() {
             let driver = self.driver(&layer.driver)?;
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
             let plan = driver.remove(layer.dir.as_str())?;
@@ -223,6 +227,12 @@ impl Engine {
                 Ok(()) => {
                     removed.deleted.push(layer.chain_id.to_string());
                     removed.bytes += layer.size;
+                    if let Some(parent) = &layer.parent
+                        && !self.config.explain
+                        && !left.iter().any(|next| next.chain_id == *parent)
+                    {
+                        left.extend(self.store.read(|view| view.layer(&layer.driver, parent))?);
+                    }
                 }
             }
         }
