@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, fixture, scratch, shell, skip};
+use nacre_tests::{Nacre, Outcome, eventually, fixture, scratch, shell, skip};
 
 fn with_busybox() -> (Nacre, &'static str) {
     let (nacre, image) = (Nacre::new(), fixture::busybox());
@@ -175,8 +175,7 @@ fn a_detached_container_is_listed_entered_read_and_stopped() {
     nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
     nacre.ok(["kill", "job"]);
     let code = || nacre.rows(["ps", "-a"])[0]["ExitCode"].as_i64();
-    let since = std::time::Instant::now();
-    while code().is_none() && since.elapsed().as_secs() < 10 {}
+    eventually("its end", || code().is_some());
     assert_eq!(code(), Some(137), "killed by SIGKILL");
     nacre.ok(["start", "job"]);
     nacre.ok(["rm", "-f", "job"]);

@@ -1,10 +1,9 @@
 //! Who runs, and what is recorded of it: also after a kill at the worst moment.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, fixture, mounts_below, scratch};
+use nacre_tests::{Nacre, Outcome, eventually, fixture, mounts_below, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn with_busybox() -> (Nacre, &'static str) {
@@ -26,15 +25,6 @@ fn pid(nacre: &Nacre, container: &str) -> i32 {
 
 fn kill(pid: i32) {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-}
-
-#[track_caller]
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(120), "{what}: not within 120 s");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Its processes, told by an argument that no other has.
