@@ -147,6 +147,27 @@ fn a_start_that_is_killed_at_any_boundary_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_removal_that_was_killed_leaves_no_log_and_no_state() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["run", "-d", "--name", "job", image, "sh", "-c", "echo said; sleep 1000"]);
+    let logs = nacre.root().join("containers").join(id.trim());
+    nacre.ok(["stop", "-t", "0", "job"]);
+    assert!(logs.exists());
+    let out = Outcome::of(nacre.command(["rm", "job"]).env("NACRE_CRASH", "remove:record"));
+    assert_eq!(out.code, -9, "{out}");
+    assert!(logs.exists());
+    nacre.ok(["ps"]);
+    assert!(!logs.exists());
+    // Where nobody noticed, a check does.
+    std::fs::create_dir(&logs).unwrap();
+    let out = nacre.run(["system", "check"]).failed();
+    assert!(out.text().contains(id.trim()), "{out}");
+    nacre.run(["system", "check", "--repair"]);
+    assert!(!logs.exists());
+    nacre.assert_sound();
+}
+
+#[test]
 fn a_container_outlives_the_command_that_waited_for_it() {
     let (nacre, image) = with_busybox();
     let mut command = nacre.command(["run", "--name", "job", image, "sleep", "1000"]);
