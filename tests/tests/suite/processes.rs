@@ -195,7 +195,9 @@ fn kernel_state(nacre: &Nacre, container: &str) -> char {
 fn a_commit_holds_the_container_still_and_a_crash_in_it_does_not_keep_it_so() {
     let (nacre, image) = with_busybox();
     // Two files that are always written one after the other: they differ by one at most where nothing moves.
-    let script = "i=0; while :; do i=$((i+1)); echo $i >/a; echo $i >/b; done";
+    // Between them lies a large one, so that many rounds pass while a commit reads what does move.
+    let script = "dd if=/dev/zero of=/aa bs=1M count=24 2>/dev/null; i=0; \
+                  while :; do i=$((i+1)); echo $i >/a; echo $i >/b; done";
     for runtime in ["builtin", "crun", "runc"] {
         let run = |args: &[&str]| Outcome::of(nacre.command(args).env("NACRE_RUNTIME", runtime));
         let out = run(&["run", "-d", "--name", "job", image, "sh", "-c", script]);
