@@ -122,6 +122,7 @@ struct Tree {
 struct Found {
     /// Relative to the root, links followed as far as was asked for.
     path: Vec<u8>,
+    kind: FileType,
     is_dir: bool,
 }
 
@@ -184,10 +185,11 @@ impl Tree {
             opened => opened.map_err(io)?,
         };
         let stat = rustix::fs::fstat(&fd).map_err(io)?;
-        let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let is_dir = kind == FileType::Directory;
         // Following may have led elsewhere below the root.
         let path = if follow { self.path_of(&Dir::from_fd(fd, OsStr::from_bytes(path)))? } else { relative };
-        Ok(Some(Found { path, is_dir }))
+        Ok(Some(Found { path, kind, is_dir }))
     }
 
     fn path_of(&self, found: &Dir) -> Result<Vec<u8>, Error> {
@@ -266,7 +268,12 @@ fn copy(
             return Err(Error::usage(format!("cannot copy a directory to the file {}", to.shown(target))));
         }
         Some(_) if asks_for_directory(target) => return Err(to.not_a_directory(target)),
-        Some(there) => split_last(&there.path),
+        Some(there) if there.kind == FileType::RegularFile => split_last(&there.path),
+        // Replacing a device such as /dev/null would harm whoever uses it.
+        Some(_) => return Err(in_the_way(to, target, "it is neither a file nor a directory")),
+        None if to.look(target, false)?.is_some_and(|there| there.kind == FileType::Symlink) => {
+            return Err(in_the_way(to, target, "it is a symbolic link that leads nowhere"));
+        }
         None if asks_for_directory(target) && !found.is_dir => return Err(to.no_directory(target)),
         None => {
             let (parent, name) = split_asked(target);
@@ -278,6 +285,13 @@ fn copy(
         }
     };
     transfer((from, &found.path, &name), (to, &at), owner)
+}
+
+fn in_the_way(to: &Tree, target: &[u8], why: &str) -> Error {
+    Error::Conflict {
+        what: format!("cannot copy to {}: {why}", to.shown(target)),
+        help: "remove what is there, or copy to another name".to_owned(),
+    }
 }
 
 /// Pack on one thread, unpack on this one.

@@ -294,6 +294,33 @@ fn a_copy_follows_the_rules_of_docker_cp() {
 }
 
 #[test]
+fn a_copy_replaces_neither_a_device_nor_a_link_that_leads_nowhere() {
+    use std::os::unix::fs::MetadataExt;
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "box", image]);
+    let dir = scratch();
+    let (fifo, link) = (dir.path().join("fifo"), dir.path().join("link"));
+    shell(&format!("cd {}; mkfifo fifo; ln -s nowhere link", dir.path().display()));
+    for target in [&fifo, &link] {
+        let before = std::fs::symlink_metadata(target).unwrap().ino();
+        nacre.run(["cp", "box:/bin/busybox", target.to_str().unwrap()]).failed_with(4);
+        assert_eq!(std::fs::symlink_metadata(target).unwrap().ino(), before);
+    }
+    assert!(!dir.path().join("nowhere").exists());
+}
+
+#[test]
+fn why_follows_the_links_above_a_name_and_says_when_nothing_is_there() {
+    let nacre = Nacre::new();
+    let layer =
+        Tar::new().dir("usr").dir("usr/bin").file("usr/bin/tool", b"x").symlink("bin", "usr/bin").finish();
+    crafted(&nacre, &Image::new("linked:1").layer(layer), Packing::Plain).succeeded();
+    assert!(nacre.ok(["why", "linked:1", "/bin/tool"]).contains("/usr/bin/tool"));
+    assert!(nacre.ok(["why", "linked:1", "/bin"]).contains("/bin"));
+    nacre.run(["why", "linked:1", "/usr/bin/tool/x"]).failed_with(3);
+}
+
+#[test]
 fn names_that_are_not_utf8_are_copied_and_searched_for() {
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
