@@ -52,6 +52,16 @@ pub fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// Waits until something is so, which it must be within two minutes.
+#[track_caller]
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let since = std::time::Instant::now();
+    while !holds() {
+        assert!(since.elapsed().as_secs() < 120, "{what}: not within 120 s");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 /// A throw-away directory on the disk that tests work on.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("nacre-test-").tempdir_in("/var/tmp").expect("a directory below /var/tmp")

@@ -33,6 +33,10 @@ impl Engine {
             message: finding.to_string(),
             repaired: false,
         }));
+        findings.extend(self.forgotten_processes(repair)?.into_iter().map(|id| Finding {
+            repaired: repair,
+            ..finding("orphan", format!("what is kept of the container {id} belongs to no container"))
+        }));
         for name in self.drivers_with_homes()? {
             match self.driver(&name) {
                 Ok(driver) => self.check_driver(&driver, repair, &mut findings)?,

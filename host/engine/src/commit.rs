@@ -18,6 +18,7 @@ use nacre_union::ChangeKind;
 
 use crate::assemble::{Part, Parts, chain_ids};
 use crate::container::ContainerConfig;
+use crate::files::{PipeFault, through_pipe, while_at};
 use crate::filling::Filled;
 use crate::image::parse_reference;
 use crate::progress::{LayerStatus, Progress};
@@ -141,15 +142,16 @@ impl Engine {
                 }
             });
             let outcome = work(reader);
-            match packer.join() {
-                // A packer whose reader gave up only found its pipe closed.
-                Ok(packed) => {
-                    let value = outcome?;
-                    packed?;
-                    Ok(value)
-                }
+            let packed = match packer.join() {
+                Ok(packed) => packed,
                 Err(panic) => std::panic::resume_unwind(panic),
-            }
+            };
+            through_pipe(packed, outcome).map_err(|fault| match fault {
+                PipeFault::Packer(LayerError::Tree { name, op, source }) => {
+                    Error::io("read", format!("{}:/{name}", container.name), while_at(op, &source))
+                }
+                PipeFault::Packer(error) | PipeFault::Reader(error) => error.into(),
+            })
         })
     }
 

@@ -233,7 +233,10 @@ impl Engine {
             {
                 continue;
             }
-            let bytes = self.writable_size(&container)?;
+            let bytes = self.writable_size(&container).unwrap_or_else(|error| {
+                tracing::warn!(container = container.name, %error, "it is removed unmeasured");
+                0
+            });
             self.remove_found(&container)?;
             removed.deleted.push(container.id.as_str().to_owned());
             removed.bytes += bytes;
@@ -324,13 +327,14 @@ impl Engine {
         }
     }
 
-    /// The same for a listing; none where the container's driver is not here or fails.
+    /// The same for a listing; none where the container's driver is not here or fails, or the container is gone by now.
     pub(crate) fn known_size(&self, container: &Container) -> Result<Option<u64>, Error> {
         match self.writable_size(container) {
             Err(error) if error.is_of_driver() => {
                 tracing::warn!(container = container.name, %error, "its size is not known");
                 Ok(None)
             }
+            Err(_) if self.store.read(|view| view.container(&container.id))?.is_none() => Ok(None),
             size => size.map(Some),
         }
     }

@@ -39,7 +39,7 @@ impl Engine {
     /// write would cost.
     pub fn why(&self, object: &str, path: impl AsRef<Path>) -> Result<Why, Error> {
         let (stack, names) = self.stack_of(object)?;
-        let trail = stack.trail(path)?;
+        let trail = stack.trail(without_links_above(&stack, path.as_ref())?)?;
         let path = Path::new("/").join(&trail.path);
         Ok(Why {
             answer: answer(&trail, &names),
@@ -247,5 +247,16 @@ fn first_write(trail: &Trail) -> String {
             };
             format!("copies {bytes} bytes up{holes}{sharing}{parents}")
         }
+    }
+}
+
+/// A path whose directories are those that the symbolic links in it lead to. The last name is kept: a link is
+/// something that a layer has.
+fn without_links_above(stack: &Stack, path: &Path) -> Result<PathBuf, Error> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path.to_owned()) };
+    match stack.lookup_following(above) {
+        Ok(Some((above, _))) => Ok(above.join(name)),
+        Ok(None) | Err(nacre_union::Error::NotADirectory { .. }) => Ok(path.to_owned()),
+        Err(error) => Err(error.into()),
     }
 }

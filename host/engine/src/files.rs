@@ -122,6 +122,7 @@ struct Tree {
 struct Found {
     /// Relative to the root, links followed as far as was asked for.
     path: Vec<u8>,
+    kind: FileType,
     is_dir: bool,
 }
 
@@ -184,10 +185,11 @@ impl Tree {
             opened => opened.map_err(io)?,
         };
         let stat = rustix::fs::fstat(&fd).map_err(io)?;
-        let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let is_dir = kind == FileType::Directory;
         // Following may have led elsewhere below the root.
         let path = if follow { self.path_of(&Dir::from_fd(fd, OsStr::from_bytes(path)))? } else { relative };
-        Ok(Some(Found { path, is_dir }))
+        Ok(Some(Found { path, kind, is_dir }))
     }
 
     fn path_of(&self, found: &Dir) -> Result<Vec<u8>, Error> {
@@ -266,7 +268,12 @@ fn copy(
             return Err(Error::usage(format!("cannot copy a directory to the file {}", to.shown(target))));
         }
         Some(_) if asks_for_directory(target) => return Err(to.not_a_directory(target)),
-        Some(there) => split_last(&there.path),
+        Some(there) if there.kind == FileType::RegularFile => split_last(&there.path),
+        // Replacing a device such as /dev/null would harm whoever uses it.
+        Some(_) => return Err(in_the_way(to, target, "it is neither a file nor a directory")),
+        None if to.look(target, false)?.is_some_and(|there| there.kind == FileType::Symlink) => {
+            return Err(in_the_way(to, target, "it is a symbolic link that leads nowhere"));
+        }
         None if asks_for_directory(target) && !found.is_dir => return Err(to.no_directory(target)),
         None => {
             let (parent, name) = split_asked(target);
@@ -278,6 +285,13 @@ fn copy(
         }
     };
     transfer((from, &found.path, &name), (to, &at), owner)
+}
+
+fn in_the_way(to: &Tree, target: &[u8], why: &str) -> Error {
+    Error::Conflict {
+        what: format!("cannot copy to {}: {why}", to.shown(target)),
+        help: "remove what is there, or copy to another name".to_owned(),
+    }
 }
 
 /// Pack on one thread, unpack on this one.
@@ -295,23 +309,39 @@ fn transfer(
             Ok(packed) => packed,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        match (packed, unpacked) {
-            // A packer that only found its pipe closed is not the cause.
-            (Err(LayerError::Output(_)) | Ok(_), Err(error)) => Err(match error {
-                LayerError::Refused { name, why, .. } => Error::Conflict {
-                    what: format!("cannot copy to {}: {why}", to.below(at, name.as_bytes())),
-                    help: "remove what is there, or copy to another name".to_owned(),
-                },
-                error => to.unwritable(error, at),
+        match through_pipe(packed, unpacked) {
+            Err(PipeFault::Reader(LayerError::Refused { name, why, .. })) => Err(Error::Conflict {
+                what: format!("cannot copy to {}: {why}", to.below(at, name.as_bytes())),
+                help: "remove what is there, or copy to another name".to_owned(),
             }),
-            (Err(error), _) => Err(from.unreadable(error)),
-            (Ok(_), Ok(_)) => Ok(()),
+            Err(PipeFault::Reader(error)) => Err(to.unwritable(error, at)),
+            Err(PipeFault::Packer(error)) => Err(from.unreadable(error)),
+            Ok(_) => Ok(()),
         }
     })
 }
 
+/// Which end of a pipe failed first.
+pub(crate) enum PipeFault {
+    Packer(LayerError),
+    Reader(LayerError),
+}
+
+/// The outcome of a packer and of who read what it packed. A packer that only found its pipe closed is not the
+/// cause; nor is a reader whose tar ended too early.
+pub(crate) fn through_pipe<P, T>(
+    packed: Result<P, LayerError>,
+    read: Result<T, LayerError>,
+) -> Result<T, PipeFault> {
+    match (packed, read) {
+        (Err(LayerError::Output(_)) | Ok(_), Err(error)) => Err(PipeFault::Reader(error)),
+        (Err(error), _) => Err(PipeFault::Packer(error)),
+        (Ok(_), Ok(value)) => Ok(value),
+    }
+}
+
 /// What the system said, and to what.
-fn while_at(op: &str, error: &io::Error) -> io::Error {
+pub(crate) fn while_at(op: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{op}: {error}"))
 }
 

@@ -1,6 +1,6 @@
 //! Images: listed, named, inspected, removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
 use nacre_archive::reference::Reference;
@@ -156,7 +156,13 @@ impl Engine {
     pub fn prune_images(&self, all: bool) -> Result<Removed, Error> {
         let mut removed = Removed::default();
         for image in self.store.read(|view| view.unused_images(all))? {
-            self.drop_image(&image, false, &mut removed)?;
+            match self.drop_image(&image, false, &mut removed) {
+                // It went, or a container came, meanwhile.
+                Err(Error::Store(
+                    nacre_store::Error::NotFound { .. } | nacre_store::Error::ImageInUse { .. },
+                )) => {}
+                other => drop(other?),
+            }
         }
         for driver in self.store.read(|view| view.drivers_in_use())? {
             let layers = self.store.read(|view| view.unreferenced_layers(&driver))?;
@@ -195,8 +201,12 @@ impl Engine {
     }
 
     /// Remove layers, children before their parents. One that somebody needs again by now stays.
+    ///
+    /// The parent of one that goes is tried too, unless an image has it: whoever removed the parent's image
+    /// meanwhile left it, because it still had this child.
     fn drop_layers(&self, layers: Vec<Layer>, removed: &mut Removed) -> Result<(), Error> {
-        for layer in layers {
+        let mut left = VecDeque::from(layers);
+        while let Some(layer) = left.pop_front() {
             let driver = match self.driver(&layer.driver) {
                 // The records stay, and a later prune removes it: only this driver's layers have to wait.
                 Err(error) if error.is_of_driver() => {
@@ -207,7 +217,14 @@ impl Engine {
             };
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
             let plan = driver.remove(layer.dir.as_str())?;
-            let forget = |tx: &Tx<'_>| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop);
+            let forget = |tx: &Tx<'_>| match tx.remove_layer(&layer.driver, &layer.chain_id)? {
+                gone if gone.dir == layer.dir => Ok(()),
+                // It went, and was loaded anew into another folder, before this had its lock.
+                _ => Err(nacre_store::Error::LayerMissing {
+                    driver: layer.driver.clone(),
+                    layer: layer.chain_id,
+                }),
+            };
             let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
             match self.unmake(&driver, &plan, forget, keep_in_journal) {
                 Err(Error::Store(
@@ -217,6 +234,12 @@ impl Engine {
                 Ok(()) => {
                     removed.deleted.push(layer.chain_id.to_string());
                     removed.bytes += layer.size;
+                    if let Some(parent) = &layer.parent
+                        && !self.config.explain
+                        && !left.iter().any(|next| next.chain_id == *parent)
+                    {
+                        left.extend(self.store.read(|view| view.layer(&layer.driver, parent))?);
+                    }
                 }
             }
         }

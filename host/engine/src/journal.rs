@@ -175,6 +175,9 @@ impl Engine {
         if died || !entries.is_empty() {
             // It may have published content that no record names, or removed a record and not the content.
             self.store.try_sweep_content()?;
+            if let Err(error) = self.forgotten_processes(true) {
+                tracing::warn!(%error, "what is left of a removed container could not be removed");
+            }
         }
         Ok(())
     }

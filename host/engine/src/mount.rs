@@ -105,6 +105,7 @@ impl Engine {
         let _lock = self.store.lock_mount(&dir)?;
         let known = self.store.read(|view| view.mount(&dir))?;
         let lost = known.is_some();
+        let mut kept = Vec::new();
         if let Some(mount) = known {
             if is_mounted(&mount.target)? {
                 if !self.config.explain {
@@ -112,6 +113,11 @@ impl Engine {
                 }
                 return Ok(mount.target);
             }
+            // It may be mounted in another mount namespace: a second overlay on the same folders would harm both.
+            if self.is_mount_needed(&dir)? {
+                return Err(not_visible(&mount));
+            }
+            kept = self.store.read(|view| view.holders(&dir))?;
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
         }
         let mount = driver.mount(chain, chain.kind == LayerKind::Image, own)?;
@@ -124,7 +130,10 @@ impl Engine {
             target: driver.roots().absolute(&mount.target),
             created: Timestamp::now(),
         };
-        self.make(driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
+        kept.push(holder.to_owned());
+        self.make(driver, &mount.plan, Durability::Process, |tx| {
+            kept.iter().try_for_each(|holder| tx.add_holder(&record, holder).map(drop))
+        })?;
         Ok(record.target)
     }
 
@@ -263,6 +272,16 @@ impl Engine {
         let prefixed: Vec<String> = given.iter().map(|g| format!("{}.{g}", driver.name())).collect();
         let all = driver.component().settings(&prefixed)?;
         Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
+    }
+}
+
+/// A mount that somebody needs, and that this process does not see.
+fn not_visible(mount: &Mount) -> Error {
+    Error::Conflict {
+        what: format!("a process runs on a mount that is not visible here: {}", mount.target.display()),
+        help: "do it in the mount namespace that the container was started in (`nsenter -t PID -m`), or stop the \
+               container first"
+            .to_owned(),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn tend(root: &Dir) {
     let free = f_bavail.saturating_mul(f_frsize);
     let done = if free < FULL {
         root.remove(NAME).map(drop)
-    } else if free > ROOMY && !root.exists(NAME).unwrap_or(true) {
+    } else if free > ROOMY && !is_whole(root) {
         make(root)
     } else {
         Ok(())
@@ -32,6 +32,11 @@ pub(crate) fn tend(root: &Dir) {
     }
 }
 
+/// A file that was made and not filled, since its maker was killed, is none.
+fn is_whole(root: &Dir) -> bool {
+    root.stat(NAME).is_ok_and(|stat| u64::try_from(stat.st_size).is_ok_and(|size| size >= SIZE))
+}
+
 fn make(root: &Dir) -> Result<(), nacre_sys::Error> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
     let file = root.open_beneath(NAME, flags, Mode::RUSR | Mode::WUSR)?;
@@ -39,4 +44,19 @@ fn make(root: &Dir) -> Result<(), nacre_sys::Error> {
         root.remove(NAME)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_that_was_made_and_not_filled_is_filled() {
+        let temp = tempfile::tempdir_in("/var/tmp").unwrap();
+        let root = Dir::open(temp.path()).unwrap();
+        std::fs::write(temp.path().join(NAME), b"").unwrap();
+        assert!(!is_whole(&root));
+        make(&root).unwrap();
+        assert!(is_whole(&root));
+    }
 }

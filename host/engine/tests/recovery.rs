@@ -158,6 +158,32 @@ fn a_tree_that_was_unmounted_behind_nacres_back_is_mounted_again() {
 }
 
 #[test]
+fn a_mount_that_a_living_holder_may_have_elsewhere_is_not_made_again() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let owner = bed.store();
+    let token = owner.owner().unwrap();
+    let target = engine.mount("box").unwrap();
+    let operation = format!("op:{}:word", token.token());
+    hold(&bed, &operation);
+    // What a mount in another mount namespace looks like from here.
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    let error = engine.mount("box").unwrap_err();
+    assert_eq!(error.class(), Class::Conflict, "{error}");
+    assert!(error.to_string().contains("not visible here"), "{error}");
+    assert!(bed.mounts().is_empty());
+    assert_eq!(bed.holders(), [operation.as_str(), "user"]);
+    drop((token, owner));
+    engine.copy_out("box", "/etc/motd", false, &mut Vec::new()).unwrap();
+    // The user's wish outlives the operation that mounted the tree again.
+    assert_eq!(bed.mounts().len(), 1);
+    drop(bed.engine());
+    assert_eq!(bed.holders(), ["user"]);
+    engine.unmount("box").unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
 fn a_repair_forgets_a_lost_mount_unless_somebody_needs_it() {
     let (bed, engine) = loaded();
     create(&engine, "box");

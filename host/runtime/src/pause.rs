@@ -19,10 +19,12 @@ use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::signal::{self, Signal};
-use crate::state::{Started, is_alive, is_stopped, process_start_time};
+use crate::state::{Started, is_alive, is_stopped, is_waiting, process_start_time};
 
 /// How long the processes may take until all of them stand still.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After so many looks, a millisecond apart, at the same processes that only wait, all go on for a moment.
+const STUCK: u32 = 100;
 
 /// What is held still, and how.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,9 +85,11 @@ impl Container {
             }
             self.resume()?;
         }
-        let stopped_before = members(started).into_iter().filter(|process| is_stopped(*process)).collect();
-        self.set_held(&Held { started, how: How::Signals { stopped_before } })?;
-        let stopped = self.stop_all(started);
+        let stopped_before: Vec<Started> =
+            members(started).into_iter().filter(|process| is_stopped(*process)).collect();
+        let how = How::Signals { stopped_before: stopped_before.clone() };
+        self.set_held(&Held { started, how })?;
+        let stopped = self.stop_all(started, &stopped_before);
         if stopped.is_err() {
             self.resume()?;
         }
@@ -107,11 +111,7 @@ impl Container {
                     }
                 }
                 How::Signals { stopped_before } => {
-                    for process in members(held.started) {
-                        if !stopped_before.contains(&process) {
-                            signal::send(process, Signal::CONT)?;
-                        }
-                    }
+                    let_go_on(held.started, &stopped_before)?;
                 }
             }
         }
@@ -123,8 +123,9 @@ impl Container {
     }
 
     /// Again and again, since a process that was not stopped yet may have started another one.
-    fn stop_all(&self, first: Started) -> Result<()> {
+    fn stop_all(&self, first: Started, stopped_before: &[Started]) -> Result<()> {
         let until = Instant::now() + PATIENCE;
+        let (mut waiting, mut looks) = (Vec::new(), 0);
         loop {
             let moving: Vec<Started> =
                 members(first).into_iter().filter(|process| !is_stopped(*process)).collect();
@@ -134,9 +135,19 @@ impl Container {
             if Instant::now() > until {
                 return Err(Error::NotStill { id: self.id().to_owned(), seconds: PATIENCE.as_secs() });
             }
-            for process in moving {
-                signal::send(process, Signal::STOP)?;
+            let stuck = moving == waiting && moving.iter().all(|process| is_waiting(*process));
+            looks = if stuck { looks + 1 } else { 0 };
+            if looks == STUCK {
+                // Who called vfork(2) stops only once its child, which was stopped, has gone its way.
+                let_go_on(first, stopped_before)?;
+                looks = 0;
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
             }
+            for process in &moving {
+                signal::send(*process, Signal::STOP)?;
+            }
+            waiting = moving;
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -151,10 +162,21 @@ impl Container {
     }
 }
 
-/// The living processes in the PID namespace of `first`.
+fn let_go_on(first: Started, stopped_before: &[Started]) -> Result<()> {
+    for process in members(first).into_iter().filter(|process| !stopped_before.contains(process)) {
+        signal::send(process, Signal::CONT)?;
+    }
+    Ok(())
+}
+
+/// The living processes in the PID namespace of `first`; none when it has ended.
 fn members(first: Started) -> Vec<Started> {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let Some(wanted) = namespace(&first.pid.to_string()) else { return Vec::new() };
+    // Its number may have been given to another process before the link was read, even to one of this machine.
+    if !is_alive(first) || Some(&wanted) == namespace("self").as_ref() {
+        return Vec::new();
+    }
     let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
     let names = all.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let pids =

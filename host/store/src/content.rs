@@ -196,11 +196,12 @@ impl ContentWriter {
         Ok(())
     }
 
-    /// Sync the blob and put it in its place, over one that is there.
+    /// Sync the blob and put it in its place. One that is there and sound stays, and is synced.
     pub fn finish(self, publishing: &Publishing<'_>) -> Result<Digest> {
         self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))?;
         let content = publishing.content;
         let digest = self.place(content)?;
+        content.open(&digest)?.sync_data().map_err(|e| Error::io("sync", content.path(&digest), e))?;
         sync_dir(&content.blobs())?;
         Ok(digest)
     }
@@ -212,6 +213,10 @@ impl ContentWriter {
 
     fn place(mut self, content: &Content) -> Result<Digest> {
         let digest = std::mem::take(&mut self.hasher).finish();
+        // What is there may be durable, and named by a record, while this is not synced yet.
+        if content.verify(&digest).is_ok() {
+            return Ok(digest);
+        }
         let path = content.path(&digest);
         fs::rename(&self.path, &path).map_err(|e| Error::io("put in place", path, e))?;
         self.placed = true;

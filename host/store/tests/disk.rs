@@ -57,6 +57,27 @@ fn what_is_written_becomes_content_and_what_is_not_finished_leaves_nothing() {
 }
 
 #[test]
+fn content_that_is_there_and_sound_is_not_replaced_by_what_is_not_synced() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = temporary();
+    let store = open(dir.path());
+    let write = || {
+        let mut writer = store.content().writer().unwrap();
+        writer.append(b"the same").unwrap();
+        writer
+    };
+    let publishing = store.publish().unwrap();
+    let digest = write().finish(&publishing).unwrap();
+    let inode = || std::fs::metadata(store.content().path(&digest)).unwrap().ino();
+    let first = inode();
+    assert_eq!(write().finish_unsynced(&publishing).unwrap(), digest);
+    assert_eq!(inode(), first);
+    std::fs::write(store.content().path(&digest), "damaged").unwrap();
+    write().finish_unsynced(&publishing).unwrap();
+    store.content().verify(&digest).unwrap();
+}
+
+#[test]
 fn content_that_nothing_needs_is_swept_and_the_rest_is_not() {
     let dir = temporary();
     let store = open(dir.path());
@@ -244,12 +265,16 @@ fn a_full_disk_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn a_read_only_root_is_told() {
+fn a_read_only_root_can_be_read_and_says_that_it_cannot_be_changed() {
     let dir = temporary();
     let Some(_mounted) = mount(dir.path(), "size=8m") else { return };
     drop(open(dir.path()));
     let paths = paths(dir.path());
     let done = Command::new("mount").args(["-o", "remount,ro"]).arg(dir.path()).status().unwrap();
     assert!(done.success());
-    assert!(matches!(Store::open(paths), Err(Error::ReadOnly { .. })));
+    let store = Store::open(paths).unwrap();
+    assert!(store.is_read_only());
+    assert!(store.read(|view| view.images()).unwrap().is_empty());
+    let change = store.write(|tx| tx.change_state("a", &[StateChange::Set("key".into(), vec![1])]));
+    assert!(matches!(change, Err(Error::ReadOnly { .. })), "{change:?}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, fixture, scratch, shell, skip};
+use nacre_tests::{Nacre, Outcome, eventually, fixture, scratch, shell, skip};
 
 fn with_busybox() -> (Nacre, &'static str) {
     let (nacre, image) = (Nacre::new(), fixture::busybox());
@@ -175,8 +175,7 @@ fn a_detached_container_is_listed_entered_read_and_stopped() {
     nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
     nacre.ok(["kill", "job"]);
     let code = || nacre.rows(["ps", "-a"])[0]["ExitCode"].as_i64();
-    let since = std::time::Instant::now();
-    while code().is_none() && since.elapsed().as_secs() < 10 {}
+    eventually("its end", || code().is_some());
     assert_eq!(code(), Some(137), "killed by SIGKILL");
     nacre.ok(["start", "job"]);
     nacre.ok(["rm", "-f", "job"]);
@@ -292,6 +291,33 @@ fn a_copy_follows_the_rules_of_docker_cp() {
     assert!(cut.stderr.contains("standard input is damaged at entry `cut`"), "{cut}");
     nacre.ok(["cp", "box:/tmp/kept", "-"]);
     nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn a_copy_replaces_neither_a_device_nor_a_link_that_leads_nowhere() {
+    use std::os::unix::fs::MetadataExt;
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "box", image]);
+    let dir = scratch();
+    let (fifo, link) = (dir.path().join("fifo"), dir.path().join("link"));
+    shell(&format!("cd {}; mkfifo fifo; ln -s nowhere link", dir.path().display()));
+    for target in [&fifo, &link] {
+        let before = std::fs::symlink_metadata(target).unwrap().ino();
+        nacre.run(["cp", "box:/bin/busybox", target.to_str().unwrap()]).failed_with(4);
+        assert_eq!(std::fs::symlink_metadata(target).unwrap().ino(), before);
+    }
+    assert!(!dir.path().join("nowhere").exists());
+}
+
+#[test]
+fn why_follows_the_links_above_a_name_and_says_when_nothing_is_there() {
+    let nacre = Nacre::new();
+    let layer =
+        Tar::new().dir("usr").dir("usr/bin").file("usr/bin/tool", b"x").symlink("bin", "usr/bin").finish();
+    crafted(&nacre, &Image::new("linked:1").layer(layer), Packing::Plain).succeeded();
+    assert!(nacre.ok(["why", "linked:1", "/bin/tool"]).contains("/usr/bin/tool"));
+    assert!(nacre.ok(["why", "linked:1", "/bin"]).contains("/bin"));
+    nacre.run(["why", "linked:1", "/usr/bin/tool/x"]).failed_with(3);
 }
 
 #[test]

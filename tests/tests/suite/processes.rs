@@ -1,10 +1,9 @@
 //! Who runs, and what is recorded of it: also after a kill at the worst moment.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, fixture, mounts_below, scratch};
+use nacre_tests::{Nacre, Outcome, eventually, fixture, mounts_below, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn with_busybox() -> (Nacre, &'static str) {
@@ -26,15 +25,6 @@ fn pid(nacre: &Nacre, container: &str) -> i32 {
 
 fn kill(pid: i32) {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-}
-
-#[track_caller]
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(120), "{what}: not within 120 s");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Its processes, told by an argument that no other has.
@@ -157,6 +147,27 @@ fn a_start_that_is_killed_at_any_boundary_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_removal_that_was_killed_leaves_no_log_and_no_state() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["run", "-d", "--name", "job", image, "sh", "-c", "echo said; sleep 1000"]);
+    let logs = nacre.root().join("containers").join(id.trim());
+    nacre.ok(["stop", "-t", "0", "job"]);
+    assert!(logs.exists());
+    let out = Outcome::of(nacre.command(["rm", "job"]).env("NACRE_CRASH", "remove:record"));
+    assert_eq!(out.code, -9, "{out}");
+    assert!(logs.exists());
+    nacre.ok(["ps"]);
+    assert!(!logs.exists());
+    // Where nobody noticed, a check does.
+    std::fs::create_dir(&logs).unwrap();
+    let out = nacre.run(["system", "check"]).failed();
+    assert!(out.text().contains(id.trim()), "{out}");
+    nacre.run(["system", "check", "--repair"]);
+    assert!(!logs.exists());
+    nacre.assert_sound();
+}
+
+#[test]
 fn a_container_outlives_the_command_that_waited_for_it() {
     let (nacre, image) = with_busybox();
     let mut command = nacre.command(["run", "--name", "job", image, "sleep", "1000"]);
@@ -184,7 +195,9 @@ fn kernel_state(nacre: &Nacre, container: &str) -> char {
 fn a_commit_holds_the_container_still_and_a_crash_in_it_does_not_keep_it_so() {
     let (nacre, image) = with_busybox();
     // Two files that are always written one after the other: they differ by one at most where nothing moves.
-    let script = "i=0; while :; do i=$((i+1)); echo $i >/a; echo $i >/b; done";
+    // Between them lies a large one, so that many rounds pass while a commit reads what does move.
+    let script = "dd if=/dev/zero of=/aa bs=1M count=24 2>/dev/null; i=0; \
+                  while :; do i=$((i+1)); echo $i >/a; echo $i >/b; done";
     for runtime in ["builtin", "crun", "runc"] {
         let run = |args: &[&str]| Outcome::of(nacre.command(args).env("NACRE_RUNTIME", runtime));
         let out = run(&["run", "-d", "--name", "job", image, "sh", "-c", script]);

@@ -38,7 +38,11 @@ impl Why {
         let answer = cx.engine()?.why(&self.object, &self.path)?;
         out::line(render(&answer, self.format.format.as_deref())?.trim_end())?;
         // A whiteout tells something of the path too.
-        if answer.probes.iter().any(|probe| probe.answers || probe.found != "absent") {
+        if answer
+            .probes
+            .iter()
+            .any(|probe| probe.answers || !matches!(probe.found.as_str(), "absent" | "blocked"))
+        {
             return Ok(Exit::OK);
         }
         Err(Failure::new(exit::NOT_FOUND, format!("no layer of {} has {}", self.object, answer.path)))
