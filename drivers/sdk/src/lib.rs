@@ -117,13 +117,18 @@ pub mod state;
 mod steps;
 mod thin;
 
-pub use bindings::described::exports::nacre::storage::component::{Description, Grant, OptionSpec, OptionType, Role};
+pub use bindings::described::exports::nacre::storage::component::{
+    Description, Grant, OptionSpec, OptionType, Role,
+};
 pub use bindings::storage_driver::exports::nacre::storage::storage_driver::{
     Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
     Suitability,
 };
 pub use bindings::storage_driver::nacre::storage::plan::{
-    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
+    OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step,
+    SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync,
+    VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
 };
 pub use bindings::storage_driver::nacre::storage::types::{
     DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,

@@ -41,7 +41,10 @@ impl Engine {
             match self.driver(&name) {
                 Ok(driver) => self.check_driver(&driver, repair, &mut findings)?,
                 Err(error) if error.is_of_driver() => {
-                    findings.push(finding("absent-driver", format!("layers of {name} cannot be looked at: {error}")));
+                    findings.push(finding(
+                        "absent-driver",
+                        format!("layers of {name} cannot be looked at: {error}"),
+                    ));
                 }
                 Err(error) => return Err(error),
             }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use nacre_plugin::types::Whiteouts;
 use nacre_runtime::defaults::{MOUNT_POINT_DIRECTORIES, MOUNT_POINT_FILES};
 use nacre_store::{Container, LayerId};
-use nacre_union::{ChangeKind, FirstWrite, Found, Metadata, Stack, Trail};
 use nacre_sys::dir::Dir;
+use nacre_union::{ChangeKind, FirstWrite, Found, Metadata, Stack, Trail};
 use rustix::fs::FileType;
 
 use crate::driver::Driver;

@@ -15,9 +15,9 @@ use nacre_plugin::{Component, StateView, StorageDriver};
 use nacre_sys::dir::Dir;
 
 use crate::Error;
-use crate::plan::run::zfs::Base;
 use crate::components::{Found, Origin};
 use crate::plan::check::{KEPT, PlanFault, Rules, check, check_place};
+use crate::plan::run::zfs::Base;
 use crate::plan::{Plan, Roots};
 
 /// What a plan does to a layer. What becomes of the plan after a crash follows from it.
@@ -249,14 +249,13 @@ impl Driver {
         place: Option<&Place>,
     ) -> Result<Prepared, Error> {
         let footprint = self.instance.footprint(layer)?;
-        let rules =
-            Rules {
-                grants: self.grants(),
-                layer,
-                footprint: &footprint,
-                shared: &self.layout.shared,
-                settings: &self.settings,
-            };
+        let rules = Rules {
+            grants: self.grants(),
+            layer,
+            footprint: &footprint,
+            shared: &self.layout.shared,
+            settings: &self.settings,
+        };
         check(&steps, &rules)
             .and_then(|()| place.map_or(Ok(()), |place| check_place(place, layer, &footprint)))
             .map_err(|source| self.refused(operation.name(), source))?;

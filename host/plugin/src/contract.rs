@@ -12,7 +12,10 @@ pub mod types {
 /// Plans and their steps (`wit/plan.wit`).
 pub mod plan {
     pub use crate::bindings::nacre::storage::plan::{
-        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
+        OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing,
+        Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot,
+        ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -177,16 +180,22 @@ impl Grant {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Grant::Tree => "make, write, rename, link, copy and remove files and directories in its own folders",
+            Grant::Tree => {
+                "make, write, rename, link, copy and remove files and directories in its own folders"
+            }
             Grant::MountOverlay => "mount overlayfs on its own folders",
             Grant::MountBind => "bind-mount between its own folders",
             Grant::MountTmpfs => "mount tmpfs on its own folders",
             Grant::State => "keep values of its own",
             Grant::Subvolume => "make, snapshot and delete subvolumes in its own folders",
             Grant::Limit => "limit what its own trees may take up",
-            Grant::Zfs => "make, snapshot, clone, limit, mount and destroy datasets of ZFS below its base dataset",
+            Grant::Zfs => {
+                "make, snapshot, clone, limit, mount and destroy datasets of ZFS below its base dataset"
+            }
             Grant::MountAufs => "mount aufs on its own folders",
-            Grant::Thin => "keep a thin pool, on files of its own or on devices that you name, with a volume for each layer",
+            Grant::Thin => {
+                "keep a thin pool, on files of its own or on devices that you name, with a volume for each layer"
+            }
         }
     }
 }

@@ -189,7 +189,6 @@ mod tests {
                 tools: vec![],
                 zfs: None,
                 thin_pools: false,
-                zfs: None,
             },
             configured: configured.map(str::to_owned),
             contenders: vec![

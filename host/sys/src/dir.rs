@@ -299,7 +299,8 @@ pub(crate) fn entries_of(fd: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
 
 /// Write out a directory's entries. The descriptor of a spot may be one that cannot be synced (`O_PATH`).
 fn sync_parent(at: &Spot<'_>) -> Result<(), Errno> {
-    let dir = rustix::fs::openat(at, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let dir =
+        rustix::fs::openat(at, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::fs::fsync(dir)
 }
 

@@ -188,7 +188,8 @@ impl Error {
         if self.zfs_fault() == Some(zfs::Fault::Full) {
             return true;
         }
-        matches!(self, Self::PoolLow { .. } | Self::PoolFull { .. }) || matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
+        matches!(self, Self::PoolLow { .. } | Self::PoolFull { .. })
+            || matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
     }
 }
 

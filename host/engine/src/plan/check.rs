@@ -168,7 +168,11 @@ impl StepCheck<'_> {
             Step::ZfsSet(s) => self.own_dataset(&s.at),
             Step::MountZfs(s) => {
                 // Whoever writes into the mount writes into the dataset.
-                if s.read_only { self.name(&s.source, dataset::named(&s.source)) } else { self.own_dataset(&s.source) }?;
+                if s.read_only {
+                    self.name(&s.source, dataset::named(&s.source))
+                } else {
+                    self.own_dataset(&s.source)
+                }?;
                 self.owned(&s.target)
             }
             Step::MountAufs(s) => {

@@ -126,7 +126,8 @@ fn width() -> usize {
 /// A case in the table; what is to be said of it is below it.
 fn line(outcome: &Outcome) -> String {
     let width = width();
-    let mut text = format!("{:width$}   {:7}   {:7.2}s", outcome.case, outcome.verdict.word(), outcome.seconds);
+    let mut text =
+        format!("{:width$}   {:7}   {:7.2}s", outcome.case, outcome.verdict.word(), outcome.seconds);
     match &outcome.verdict {
         Verdict::Passed => {}
         Verdict::Failed { expected, found } => {
@@ -156,9 +157,7 @@ fn summary(report: &Report) -> String {
 fn failure(error: Error) -> Failure {
     let text = error.to_string();
     match error {
-        Error::NoSuchCase(_) => {
-            Failure::usage(text).with_help("`nacre driver test --list` lists the cases")
-        }
+        Error::NoSuchCase(_) => Failure::usage(text).with_help("`nacre driver test --list` lists the cases"),
         Error::Driver { source, .. } => Failure::new(exit::of(&source), text).caused_by(*source),
         Error::Place { action, path, source } => Failure::io(action, &path, source),
         _ => Failure::new(exit::FAILED, text),

@@ -2,7 +2,7 @@
 
 use nacre_plugin::plan::{
     CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayUpper, Rename, SetState,
-    Symlink, WriteFile,
+    Sharing, Symlink, WriteFile,
 };
 
 use super::*;
@@ -76,7 +76,7 @@ fn good() -> Vec<Step> {
         Step::WriteFile(WriteFile { at: at("link"), content: vec![0; 64 << 10], mode: 0o644 }),
         symlink(home("l/AAA"), &format!("../{}/diff", own())),
         Step::Rename(Rename { source: at("x"), target: at("y") }),
-        Step::CopyTree(CopyTree { source: home(other()), target: at("copy") }),
+        Step::CopyTree(CopyTree { source: home(other()), target: at("copy"), sharing: Sharing::Data }),
         Step::RemoveTree(at("x")),
         overlay(vec![home("l/BBB")], true, vec![OverlayOption::Index(false), OverlayOption::Volatile]),
         bind(at("diff"), true),
@@ -144,8 +144,8 @@ fn a_path_is_plain_names_below_its_root() {
             symlink(place(), "x"),
             Step::Rename(Rename { source: place(), target: at("y") }),
             Step::Rename(Rename { source: at("x"), target: place() }),
-            Step::CopyTree(CopyTree { source: place(), target: at("y") }),
-            Step::CopyTree(CopyTree { source: at("x"), target: place() }),
+            Step::CopyTree(CopyTree { source: place(), target: at("y"), sharing: Sharing::Data }),
+            Step::CopyTree(CopyTree { source: at("x"), target: place(), sharing: Sharing::Data }),
             Step::RemoveTree(place()),
             overlay(vec![place(), at("x")], false, vec![]),
             bind(place(), true),
@@ -175,7 +175,7 @@ fn what_is_another_layers_cannot_be_changed() {
         symlink(foreign(), "x"),
         Step::Rename(Rename { source: foreign(), target: at("y") }),
         Step::Rename(Rename { source: at("y"), target: foreign() }),
-        Step::CopyTree(CopyTree { source: at("y"), target: foreign() }),
+        Step::CopyTree(CopyTree { source: at("y"), target: foreign(), sharing: Sharing::Data }),
         Step::RemoveTree(foreign()),
         Step::MountTmpfs(MountTmpfs { target: foreign(), size: None, mode: 0 }),
         Step::Unmount(foreign()),
@@ -185,7 +185,10 @@ fn what_is_another_layers_cannot_be_changed() {
         refused(step, "footprint");
     }
     assert_eq!(judge(bind(foreign(), true)), Ok(()));
-    assert_eq!(judge(Step::CopyTree(CopyTree { source: foreign(), target: at("y") })), Ok(()));
+    assert_eq!(
+        judge(Step::CopyTree(CopyTree { source: foreign(), target: at("y"), sharing: Sharing::Data })),
+        Ok(())
+    );
 }
 
 #[test]
@@ -238,7 +241,8 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     ];
     for (place, words) in cases {
         let footprint = [home(own()), place.clone()];
-        let rules = Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared, settings: &[] };
+        let rules =
+            Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared, settings: &[] };
         let fault = check(&Vec::new(), &rules).expect_err(&place.to_string()).to_string();
         assert!(fault.contains(words), "{place}: {fault}");
     }

@@ -1,8 +1,8 @@
 //! Running steps, and undoing them.
 
 mod subvolume;
-pub(crate) mod zfs;
 mod thin;
+pub(crate) mod zfs;
 
 use std::collections::BTreeSet;
 
