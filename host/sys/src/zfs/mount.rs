@@ -43,22 +43,31 @@ fn by_property(dataset: &str, target: &Dir) -> Result<()> {
     let path = target.real_path()?;
     let refused = |said: &str| failed(target, "mountpoint", &[said], Errno::INVAL);
     let path = path.to_str().ok_or_else(|| refused("the path is not UTF-8, and zfs wants no other"))?;
-    let mounted = if get(dataset, "mountpoint")? == path {
-        zfs("mount", dataset, &[dataset]).map(drop)
-    } else {
-        set(dataset, "mountpoint", path)
-    };
-    match mounted {
-        Ok(()) if user_space_dataset(Path::new(path))?.as_deref() == Some(dataset) => Ok(()),
-        Ok(()) => {
-            let _ = set(dataset, "mountpoint", "legacy");
-            Err(refused("zfs-fuse mounted it where this process does not see it: in another mount namespace"))
+    // The second time the property is `legacy`, so that setting it mounts whatever zfs-fuse thought before.
+    for _ in 0..2 {
+        let mounted = if get(dataset, "mountpoint")? == path {
+            zfs("mount", dataset, &[dataset]).map(drop)
+        } else {
+            set(dataset, "mountpoint", path)
+        };
+        if mounted.is_ok() && shows_up(dataset, Path::new(path))? {
+            return Ok(());
         }
-        Err(e) => {
-            let _ = set(dataset, "mountpoint", "legacy");
-            Err(e)
-        }
+        let _ = set(dataset, "mountpoint", "legacy");
+        mounted?;
     }
+    Err(refused("zfs-fuse mounted it where this process does not see it: in another mount namespace"))
+}
+
+/// zfs-fuse answers before its mount is there, and for some moments takes one that was just ended for mounted.
+fn shows_up(dataset: &str, path: &Path) -> Result<bool> {
+    for _ in 0..50 {
+        if user_space_dataset(path)?.as_deref() == Some(dataset) {
+            return Ok(true);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Ok(false)
 }
 
 /// End the topmost mount on a directory, whatever it is; a dataset of zfs-fuse gets its `mountpoint=legacy`

@@ -19,7 +19,7 @@ use crate::out::{self, escape, units};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre driver check ./my-driver.wasm
-  nacre driver check -f '{{json .Problems}}' ./my-driver.wasm && echo fine")]
+  nacre driver check -f '{{json .Problems}}' ./my-driver.wasm")]
 pub struct Check {
     /// `json` or a Go template
     #[arg(short, long, value_name = "FORMAT")]
