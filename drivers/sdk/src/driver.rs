@@ -6,9 +6,29 @@ use std::sync::Once;
 use crate::bindings::described::exports::nacre::storage::component;
 use crate::bindings::storage_driver::exports::nacre::storage::storage_driver;
 use crate::{
-    CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, HomeLayout, MountRequest,
-    Mounted, Place, Plan, Refusal, Setting, Suitability,
+    Call, CommitRequest, CreateRequest, Description, Difference, Example, Facts, HomeLayout, MountRequest,
+    Place, Plan, Planned, Refusal, Setting, Suitability, Whiteouts,
 };
+
+/// A new layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The steps that make it. Undone if the layer is not finished.
+    pub steps: Plan,
+    /// Where an image layer's content goes. For a container layer: where its changes are.
+    pub content: Place,
+    /// How deleted names are to be written there.
+    pub format: Whiteouts,
+}
+
+/// A chain shown as one tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted {
+    /// The steps that mount it. Undone if the mount is not finished.
+    pub steps: Plan,
+    /// Where the tree is then.
+    pub target: Place,
+}
 
 /// A storage driver. What each function must answer is in `wit/storage-driver.wit`, with the life of a layer.
 ///
@@ -74,7 +94,7 @@ pub trait StorageDriver {
     /// The id is none.
     fn footprint(id: &str) -> Result<Vec<Place>, Refusal>;
 
-    /// Worked examples, at least one for each function that plans. They are run as tests.
+    /// Worked examples, at least one for each call. They are run as tests.
     fn examples() -> Vec<Example>;
 }
 
@@ -123,29 +143,25 @@ impl<D: StorageDriver> storage_driver::Guest for Exported<D> {
         D::probe(&facts, &settings)
     }
 
-    fn create_layer(facts: Facts, request: CreateRequest) -> Result<Created, Refusal> {
+    fn plan_for(facts: Option<Facts>, call: Call) -> Result<Planned, Refusal> {
         report_panics();
-        D::create_layer(&facts, &request)
-    }
-
-    fn commit(facts: Facts, request: CommitRequest) -> Result<Plan, Refusal> {
-        report_panics();
-        D::commit(&facts, &request)
-    }
-
-    fn mount(facts: Facts, request: MountRequest) -> Result<Mounted, Refusal> {
-        report_panics();
-        D::mount(&facts, &request)
-    }
-
-    fn unmount(id: String) -> Result<Plan, Refusal> {
-        report_panics();
-        D::unmount(&id)
-    }
-
-    fn remove(id: String) -> Result<Plan, Refusal> {
-        report_panics();
-        D::remove(&id)
+        // The contract promises them with these calls.
+        #[allow(clippy::expect_used)]
+        let facts = || facts.as_ref().expect("the host gave no facts");
+        let steps = match call {
+            Call::Create(request) => {
+                let Created { steps, content, format } = D::create_layer(facts(), &request)?;
+                return Ok(Planned { steps, at: Some(content), format: Some(format) });
+            }
+            Call::Mount(request) => {
+                let Mounted { steps, target } = D::mount(facts(), &request)?;
+                return Ok(Planned { steps, at: Some(target), format: None });
+            }
+            Call::Commit(request) => D::commit(facts(), &request),
+            Call::Unmount(id) => D::unmount(&id),
+            Call::Remove(id) => D::remove(&id),
+        };
+        Ok(Planned { steps: steps?, at: None, format: None })
     }
 
     fn usage(id: String) -> Result<Place, Refusal> {

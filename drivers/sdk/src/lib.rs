@@ -121,8 +121,7 @@ pub use bindings::described::exports::nacre::storage::component::{
     Description, Grant, OptionSpec, OptionType, Role,
 };
 pub use bindings::storage_driver::exports::nacre::storage::storage_driver::{
-    Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
-    Suitability,
+    Call, CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Planned, Suitability,
 };
 pub use bindings::storage_driver::nacre::storage::plan::{
     CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
@@ -139,7 +138,7 @@ pub use datasets::{
 };
 #[doc(hidden)]
 pub use driver::Exported;
-pub use driver::StorageDriver;
+pub use driver::{Created, Mounted, StorageDriver};
 pub use place::{home, layer_id, run};
 pub use settings::{Settings, bytes, choice, flag, number, text, unavailable};
 pub use steps::{

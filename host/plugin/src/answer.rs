@@ -1,7 +1,7 @@
 //! The form of answers: sizes that the contract bounds. What a step means is checked by whoever runs it.
 
 use crate::contract::plan::{OverlayUpper, Plan, PoolStorage, Step};
-use crate::contract::storage::{Created, Difference, Example, HomeLayout, Mounted, Suitability};
+use crate::contract::storage::{Difference, Example, HomeLayout, Planned, Suitability};
 use crate::contract::types::Place;
 
 /// `wit/plan.wit`: the most steps of a plan.
@@ -142,15 +142,9 @@ impl Answer for Suitability {
     }
 }
 
-impl Answer for Created {
+impl Answer for Planned {
     fn fault(&self) -> Option<String> {
-        self.content.fault().or_else(|| self.steps.fault())
-    }
-}
-
-impl Answer for Mounted {
-    fn fault(&self) -> Option<String> {
-        self.target.fault().or_else(|| self.steps.fault())
+        self.at.as_ref().and_then(Place::fault).or_else(|| self.steps.fault())
     }
 }
 

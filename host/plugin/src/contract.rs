@@ -29,10 +29,32 @@ pub mod description {
 
 /// Requests to a storage driver, and its answers (`wit/storage-driver.wit`).
 pub mod storage {
+    use super::plan::Plan;
+    use super::types::{Place, Whiteouts};
     pub use crate::bindings::exports::nacre::storage::storage_driver::{
-        Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
+        Call, CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Planned,
         Suitability,
     };
+
+    /// A plan for a new layer.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Created {
+        /// The steps that make it. Undone if the layer is not finished.
+        pub steps: Plan,
+        /// Where an image layer's content goes. For a container layer: where its changes are.
+        pub content: Place,
+        /// How deleted names are to be written there.
+        pub format: Whiteouts,
+    }
+
+    /// A plan for a mount.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Mounted {
+        /// The steps that mount the chain. Undone if the mount is not finished.
+        pub steps: Plan,
+        /// Where the tree is then.
+        pub target: Place,
+    }
 }
 
 /// Requests to a selection policy, and its answers (`wit/selection-policy.wit`).

@@ -12,8 +12,8 @@ use crate::component::Component;
 use crate::contract::description::Description;
 use crate::contract::plan::Plan;
 use crate::contract::storage::{
-    CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
-    Suitability,
+    Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
+    Planned, Suitability,
 };
 use crate::contract::types::{Facts, Place, Refusal, Setting};
 use crate::error::{Error, Result};
@@ -134,6 +134,30 @@ impl Driver {
             Err(refusal) => Err(Error::Refused { component: component(), export, refusal }),
         }
     }
+
+    /// A call of `plan-for`. In reports it has the name of what is asked for.
+    fn plan(&self, facts: Option<&Facts>, asked: &Call) -> Result<Planned> {
+        self.ask(name_of(asked), |store, driver| driver.call_plan_for(store, facts, asked))
+    }
+
+    /// A part that the contract wants in the answer to a call.
+    fn must<T>(&self, part: Option<T>, of: &'static str, what: &str) -> Result<T> {
+        part.ok_or_else(|| Error::InvalidAnswer {
+            component: self.component.name().to_string(),
+            export: of,
+            reason: format!("it does not say {what}"),
+        })
+    }
+}
+
+fn name_of(call: &Call) -> &'static str {
+    match call {
+        Call::Create(_) => "create",
+        Call::Commit(_) => "commit",
+        Call::Mount(_) => "mount",
+        Call::Unmount(_) => "unmount",
+        Call::Remove(_) => "remove",
+    }
 }
 
 impl StorageDriver for Driver {
@@ -150,23 +174,27 @@ impl StorageDriver for Driver {
     }
 
     fn create_layer(&self, facts: &Facts, request: &CreateRequest) -> Result<Created> {
-        self.ask("create-layer", |store, driver| driver.call_create_layer(store, facts, request))
+        let Planned { steps, at, format } = self.plan(Some(facts), &Call::Create(request.clone()))?;
+        let content = self.must(at, "create", "where the layer's content goes")?;
+        let format = self.must(format, "create", "how deleted names are written")?;
+        Ok(Created { steps, content, format })
     }
 
     fn commit(&self, facts: &Facts, request: &CommitRequest) -> Result<Plan> {
-        self.ask("commit", |store, driver| driver.call_commit(store, facts, request))
+        Ok(self.plan(Some(facts), &Call::Commit(request.clone()))?.steps)
     }
 
     fn mount(&self, facts: &Facts, request: &MountRequest) -> Result<Mounted> {
-        self.ask("mount", |store, driver| driver.call_mount(store, facts, request))
+        let Planned { steps, at, .. } = self.plan(Some(facts), &Call::Mount(request.clone()))?;
+        Ok(Mounted { steps, target: self.must(at, "mount", "where the tree is")? })
     }
 
     fn unmount(&self, id: &str) -> Result<Plan> {
-        self.ask("unmount", |store, driver| driver.call_unmount(store, &id.to_owned()))
+        Ok(self.plan(None, &Call::Unmount(id.to_owned()))?.steps)
     }
 
     fn remove(&self, id: &str) -> Result<Plan> {
-        self.ask("remove", |store, driver| driver.call_remove(store, &id.to_owned()))
+        Ok(self.plan(None, &Call::Remove(id.to_owned()))?.steps)
     }
 
     fn usage(&self, id: &str) -> Result<Place> {

@@ -116,7 +116,7 @@ fn the_option_how_reaches_the_other_calls() {
     let request =
         CreateRequest { id: "a".repeat(64), kind: LayerKind::Image, parents: Some(vec![]), settings };
     let error = driver.create_layer(&capable(), &request).unwrap_err();
-    assert!(matches!(&error, Error::Trap(trap) if trap.export == "create-layer"), "{error}");
+    assert!(matches!(&error, Error::Trap(trap) if trap.export == "create"), "{error}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl FromStr for Direction {
 pub struct NewEntry {
     /// Whose plan it is.
     pub driver: String,
-    /// `create-layer`, `mount`, …
+    /// `create`, `mount`, …
     pub op: String,
     /// What it is done to: a layer's directory, as a rule.
     pub subject: String,

@@ -14,7 +14,7 @@ use serde_json::json;
 fn new_entry(subject: &str) -> NewEntry {
     NewEntry {
         driver: DRIVER.to_owned(),
-        op: "create-layer".to_owned(),
+        op: "create".to_owned(),
         subject: subject.to_owned(),
         direction: Direction::Undo,
         plan: json!([{ "mkdir": "x" }]),

@@ -1,7 +1,7 @@
 //! Components that misbehave, for tests of whatever has to stand them.
 
 /// A storage driver that does what it is told, all of it bad. It is named `hostile`. What it does is chosen by
-/// the option `how` (in `create-layer` and `mount`), or by a layer's id that is none (elsewhere):
+/// the option `how` (in `create` and `mount`), or by a layer's id that is none (elsewhere):
 ///
 /// | word | what happens |
 /// |---|---|
