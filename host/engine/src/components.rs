@@ -3,6 +3,7 @@
 //! One that was installed is a file in `<root>/components`, named by its digest, and a record that pins it to that
 //! digest and says what it may do. It goes before the one of its name that is built in.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -57,6 +58,14 @@ pub(crate) fn built_in(name: &str) -> Option<&'static Builtin> {
     nacre_drivers::find(name).or(Some(&nacre_drivers::SELECTION).filter(|policy| policy.name == name))
 }
 
+/// The bytes of a component's file; of one that is larger than any may be, as many as it takes to be refused.
+fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut wasm = Vec::new();
+    let most = nacre_plugin::Limits::default().component_size as u64 + 1;
+    std::fs::File::open(path)?.take(most).read_to_end(&mut wasm)?;
+    Ok(wasm)
+}
+
 impl Engine {
     /// The component of this name: the one that was installed, or the one that is built in.
     pub(crate) fn component(&self, name: &str) -> Result<Found, Error> {
@@ -71,7 +80,7 @@ impl Engine {
 
     /// The component in a file. To name the file for a command grants all that the component asks for.
     pub(crate) fn component_of_file(&self, path: &Path) -> Result<Found, Error> {
-        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let wasm = read_component(path).map_err(|e| Error::io("read", path, e))?;
         let component = self.host()?.load(&path.display().to_string(), &wasm)?;
         let grants = component.description().grants.clone();
         Ok(Found { component, grants, origin: Origin::File })
@@ -91,7 +100,7 @@ impl Engine {
             path: path.clone(),
             reason,
         };
-        let wasm = std::fs::read(&path).map_err(|error| lost(error.to_string()))?;
+        let wasm = read_component(&path).map_err(|error| lost(error.to_string()))?;
         let found = Digest::of(&wasm);
         if found != installed.digest {
             return Err(lost(format!("its digest is {found}, and {} was installed", installed.digest)));
@@ -107,13 +116,13 @@ impl Engine {
 
     /// Look at a component in a file without trusting it.
     pub fn check_component(&self, path: &Path) -> Result<Report, Error> {
-        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let wasm = read_component(path).map_err(|e| Error::io("read", path, e))?;
         Ok(self.host()?.check(&path.display().to_string(), &wasm))
     }
 
     /// What it would mean to install a component. Nothing is changed.
     pub fn consider(&self, path: &Path) -> Result<Installation, Error> {
-        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let wasm = read_component(path).map_err(|e| Error::io("read", path, e))?;
         let component = self.host()?.load(&path.display().to_string(), &wasm)?;
         let description = component.description();
         let asks = |grant: &Grant| (grant.name().to_owned(), grant.meaning().to_owned());

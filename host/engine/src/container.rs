@@ -113,8 +113,20 @@ pub(crate) fn environment(image: &[String], user: &[String]) -> Vec<String> {
 impl Engine {
     /// Create a container: a thin writable layer on an image, and a record of what to run on it.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, Error> {
-        let Prospect { driver, layer, new, .. } = self.prospect(options)?;
-        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| tx.add_container(&new))?;
+        let Prospect { driver, layer, chain, new, .. } = self.prospect(options)?;
+        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| {
+            // An image can go and be loaded again while a layer is made on it: in other folders then.
+            if let Some(parent) = &new.parent
+                && !tx
+                    .layer_chain(&new.driver, parent)?
+                    .iter()
+                    .map(|below| below.dir.as_str())
+                    .eq(&chain.parents)
+            {
+                return Err(nacre_store::Error::LayersChanged { image: new.image_ref.clone() });
+            }
+            tx.add_container(&new)
+        })?;
         Ok(match added {
             Some(container) => Created { id: container.id.as_str().to_owned(), name: container.name },
             None => Created { id: new.id.as_str().to_owned(), name: new.name.unwrap_or_default() },
@@ -135,9 +147,8 @@ impl Engine {
 
     /// Plan a container.
     fn prospect(&self, options: &CreateOptions) -> Result<Prospect, Error> {
-        let image = self.find_image(&options.image)?;
+        let (image, parent) = self.find_image_and_top(&options.image)?;
         let driver = self.current_driver()?;
-        let parent = self.top_layer(&image)?;
         let settings = self.own_settings(&driver, &options.storage_opts)?;
         let config = ContainerConfig::merge(options, &self.image_config(&image)?, settings)?;
         let parents = match &parent {
@@ -159,6 +170,10 @@ impl Engine {
             config: serde_json::to_value(&config).map_err(nacre_store::Error::from)?,
             created: Timestamp::now(),
         };
+        if self.config.explain {
+            // The name may be taken.
+            self.rehearse(|tx| tx.add_container(&new).map(drop))?;
+        }
         Ok(Prospect { driver, layer, chain, config, new })
     }
 
@@ -188,6 +203,7 @@ impl Engine {
 
     /// Remove a container and its writable layer; with `force` also a running or mounted one.
     pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
             if force {
@@ -220,6 +236,7 @@ impl Engine {
 
     /// Remove all containers that do not run.
     pub fn prune_containers(&self) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         for container in self.store.read(|view| view.containers(true))? {
             if container.state == ContainerState::Running || container.mounted {

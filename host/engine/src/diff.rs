@@ -1,5 +1,6 @@
 //! What a container changed, and where a path comes from.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -87,12 +88,15 @@ impl Engine {
         let opened = self.open_container(container)?;
         let (content, _) = &*opened;
         let mut bytes = 0;
+        // A file of several names is counted once.
+        let mut counted = HashSet::new();
         for change in self.changes(container)? {
             if change.kind == ChangeKind::Deleted || change.is_dir {
                 continue;
             }
             let path = change.path.strip_prefix("/").unwrap_or(&change.path);
             match content.stat(path) {
+                Ok(stat) if stat.st_nlink > 1 && !counted.insert((stat.st_dev, stat.st_ino)) => {}
                 Ok(stat) => bytes += u64::try_from(stat.st_size).unwrap_or(0),
                 // Gone since it was compared.
                 Err(error) if error.is_not_found() => {}

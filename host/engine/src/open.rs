@@ -15,7 +15,7 @@ use crate::components::{COMPONENTS, Found};
 use crate::driver::{Driver, Prepared};
 use crate::plan::show::explain;
 use crate::types::{Config, Explained};
-use crate::{Error, facts, reserve};
+use crate::{Class, Error, facts, reserve};
 
 /// Where nacre keeps its things unless it is told otherwise.
 const DEFAULT_ROOT: &str = "/var/lib/nacre";
@@ -74,13 +74,30 @@ impl Engine {
         };
         // On a read-only file system nothing can be left to undo that could be undone.
         if !engine.config.explain && !engine.store.is_read_only() {
-            reserve::tend(&engine.root);
-            engine.note_boot()?;
-            engine.recover()?;
-            engine.recover_containers()?;
-            engine.recover_mounts()?;
+            reserve::keep(&engine.root);
+            match engine.recover_all() {
+                Err(error) if error.class() == Class::NoSpace => {
+                    engine.make_room();
+                    engine.recover_all()?;
+                }
+                other => other?,
+            }
         }
         Ok(engine)
+    }
+
+    fn recover_all(&self) -> Result<(), Error> {
+        self.note_boot()?;
+        self.recover()?;
+        self.recover_containers()?;
+        self.recover_mounts()
+    }
+
+    /// To be called first by whatever frees space: on a full disk there is room for its records then.
+    pub(crate) fn make_room(&self) {
+        if !self.config.explain {
+            reserve::give_up(&self.root);
+        }
     }
 
     /// The storage root.

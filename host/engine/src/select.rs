@@ -37,6 +37,9 @@ struct Asked {
     faults: Vec<(String, Error)>,
 }
 
+/// What is wrong with drivers, by name.
+type Faults = Vec<(String, Error)>;
+
 impl Engine {
     /// The driver of new layers, which can work here.
     pub(crate) fn current_driver(&self) -> Result<Arc<Driver>, Error> {
@@ -217,7 +220,7 @@ impl Engine {
     }
 
     /// Every driver that could be chosen, its own probe run in its own home.
-    fn contenders(&self) -> Result<(Vec<Contender>, Vec<(String, Error)>), Error> {
+    fn contenders(&self) -> Result<(Vec<Contender>, Faults), Error> {
         let (installed, used) = self.store.read(|view| Ok((view.components()?, view.driver_usage()?)))?;
         let role = nacre_plugin::description::Role::StorageDriver.to_string();
         let installed = installed.into_iter().filter(|one| one.roles.contains(&role)).map(|one| one.name);
@@ -239,7 +242,7 @@ impl Engine {
     }
 
     /// An option that does not fit is the user's error, and no reason to take another driver.
-    fn verdict(&self, name: &str, faults: &mut Vec<(String, Error)>) -> Result<(Kind, Verdict), Error> {
+    fn verdict(&self, name: &str, faults: &mut Faults) -> Result<(Kind, Verdict), Error> {
         let driver = match self.driver(name) {
             Ok(driver) => driver,
             Err(error) if error.class() == Class::Usage => return Err(error),

@@ -27,7 +27,7 @@ pub(crate) fn run(case: &Case, subject: &Subject, wanted: &Wanted, root: Root) -
     };
     // A driver that fails a case may have left anything; what else it left is not worth telling.
     let reusable = clean.is_ok() && !matches!(&done, Err(Stop(Verdict::Failed { .. })));
-    let verdict = match done.and_then(|()| clean) {
+    let verdict = match done.and(clean) {
         Ok(()) => Verdict::Passed,
         Err(Stop(verdict)) => verdict,
     };

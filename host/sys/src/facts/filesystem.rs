@@ -9,7 +9,11 @@ use crate::error::{Context, Result};
 
 pub(super) fn probe(home: &Dir) -> Result<Filesystem> {
     let magic = rustix::fs::fstatfs(home).on("statfs", home.path())?.f_type as u64;
-    let file = nameless_file(home).on("make a file in", home.path())?;
+    let file = match nameless_file(home) {
+        // Nothing can be tried there, and nothing will be made.
+        Err(Errno::ROFS) => return Ok(untried(magic)),
+        other => other.on("make a file in", home.path())?,
+    };
     let takes = |attribute: &str| rustix::fs::fsetxattr(&file, attribute, b"y", XattrFlags::empty()).is_ok();
     Ok(Filesystem {
         name: name(magic).to_owned(),
@@ -20,6 +24,18 @@ pub(super) fn probe(home: &Dir) -> Result<Filesystem> {
         reflink: shares_data(home, &file),
         project_quota: crate::quota::are_enforced(home.as_fd()),
     })
+}
+
+fn untried(magic: u64) -> Filesystem {
+    Filesystem {
+        name: name(magic).to_owned(),
+        magic,
+        d_type: false,
+        trusted_xattrs: false,
+        user_xattrs: false,
+        reflink: false,
+        project_quota: false,
+    }
 }
 
 /// Names of /proc/filesystems by magic numbers of linux/magic.h. ext2, ext3 and ext4 share one.
