@@ -116,13 +116,13 @@ impl Engine {
         let Prospect { driver, layer, chain, new, .. } = self.prospect(options)?;
         let added = self.make(&driver, &layer.plan, Durability::Power, |tx| {
             // An image can go and be loaded again while a layer is made on it: in other folders then.
-            if let Some(parent) = &new.parent
-                && !tx
-                    .layer_chain(&new.driver, parent)?
-                    .iter()
-                    .map(|below| below.dir.as_str())
-                    .eq(&chain.parents)
-            {
+            let below = match &new.parent {
+                Some(parent) if tx.layer(&new.driver, parent)?.is_some() => {
+                    tx.layer_chain(&new.driver, parent)?
+                }
+                _ => Vec::new(),
+            };
+            if !below.iter().map(|layer| layer.dir.as_str()).eq(&chain.parents) {
                 return Err(nacre_store::Error::LayersChanged { image: new.image_ref.clone() });
             }
             tx.add_container(&new)
