@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nacre_archive::digest::ChainId;
 use nacre_archive::image::config::ImageConfig;
 use nacre_plugin::storage::Difference;
 use nacre_plugin::types::{LayerKind, Setting};
-use nacre_store::{Container, ContainerId, ContainerState, LayerId, NewContainer, Tx};
+use nacre_store::{Container, ContainerId, ContainerState, Image, LayerId, NewContainer, Tx};
 use nacre_sys::dir::Dir;
 use serde::{Deserialize, Serialize};
 
@@ -148,9 +149,22 @@ impl Engine {
     /// Plan a container.
     fn prospect(&self, options: &CreateOptions) -> Result<Prospect, Error> {
         let (image, parent) = self.find_image_and_top(&options.image)?;
+        self.prospect_on(&image, parent, options).map_err(|error| match self.find_image(&options.image) {
+            // What was missing went with it.
+            Err(gone @ Error::Store(nacre_store::Error::NotFound { .. })) => gone,
+            _ => error,
+        })
+    }
+
+    fn prospect_on(
+        &self,
+        image: &Image,
+        parent: Option<ChainId>,
+        options: &CreateOptions,
+    ) -> Result<Prospect, Error> {
         let driver = self.current_driver()?;
         let settings = self.own_settings(&driver, &options.storage_opts)?;
-        let config = ContainerConfig::merge(options, &self.image_config(&image)?, settings)?;
+        let config = ContainerConfig::merge(options, &self.image_config(image)?, settings)?;
         let parents = match &parent {
             Some(chain) => self.parents(driver.name(), chain)?,
             None => Vec::new(),
