@@ -83,6 +83,13 @@ impl Tree<'_> {
 
     /// When nothing is made any more: what had to wait.
     pub(super) fn set_late(&mut self) -> Result<(), Problem> {
+        for (path, times) in std::mem::take(&mut self.kept_times) {
+            // It may be gone, or something else now.
+            if let Ok(dir) = self.strict_directory(&path) {
+                rustix::fs::utimensat(&dir.fd, ".", &times, AtFlags::empty())
+                    .map_err(Problem::write("set the times of its directory"))?;
+            }
+        }
         let mut parent: Option<Dir> = None;
         for (path, late) in std::mem::take(&mut self.ledger).into_directories() {
             let (directory, name) = split(&path);

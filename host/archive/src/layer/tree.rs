@@ -1,11 +1,11 @@
 //! The directory that a layer is unpacked into. Every name is resolved by the kernel relative to the
 //! directory's file descriptor, and cannot leave it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::entry::clean;
@@ -57,6 +57,9 @@ pub(super) struct Tree<'a> {
     pub(super) content_bytes: u64,
     /// Directories that no entry made, so far.
     pub(super) implied: BTreeSet<Vec<u8>>,
+    /// The times of directories that were there before, where a whole tree is changed: to put an entry into one
+    /// changes them, and no layer says so.
+    pub(super) kept_times: BTreeMap<Vec<u8>, Timestamps>,
     implied_bytes: usize,
     pub(super) warnings: Vec<Warning>,
     /// Path and content of what was replaced, until the framing takes it.
@@ -78,6 +81,7 @@ impl<'a> Tree<'a> {
             ledger: Ledger::default(),
             content_bytes: 0,
             implied: BTreeSet::new(),
+            kept_times: BTreeMap::new(),
             implied_bytes: 0,
             warnings: Vec::new(),
             replaced: Vec::new(),
@@ -110,6 +114,7 @@ impl<'a> Tree<'a> {
             Some(dir) => Rc::clone(dir),
             None => {
                 let dir = Rc::new(self.open_directory(path)?);
+                self.keep_times(&dir)?;
                 if self.open.len() >= OPEN_DIRECTORIES {
                     self.open.clear();
                 }
@@ -125,7 +130,23 @@ impl<'a> Tree<'a> {
     pub(super) fn existing_directory(&mut self, path: &[u8]) -> Option<Rc<Dir>> {
         let fd = self.find(path).ok()?;
         let path = self.canonical(&fd).ok()?;
-        Some(Rc::new(Dir { fd, path }))
+        let dir = Dir { fd, path };
+        self.keep_times(&dir).ok()?;
+        Some(Rc::new(dir))
+    }
+
+    fn keep_times(&mut self, dir: &Dir) -> Result<(), Problem> {
+        if self.policy.whiteouts != Whiteouts::Delete || self.kept_times.contains_key(&dir.path) {
+            return Ok(());
+        }
+        let stat = rustix::fs::fstat(&dir.fd).map_err(Problem::write("look at its directory"))?;
+        let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
+        let times = Timestamps {
+            last_access: time(stat.st_atime, stat.st_atime_nsec),
+            last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+        };
+        self.kept_times.insert(dir.path.clone(), times);
+        Ok(())
     }
 
     fn open_directory(&mut self, path: &[u8]) -> Result<Dir, Problem> {
