@@ -217,8 +217,12 @@ pub fn command() -> clap::Command {
 /// Parses a command line. What it does not say is taken from the environment.
 pub fn parse(argv: Vec<OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<String> = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let matches =
-        with_environment(command()).try_get_matches_from(argv).map_err(|e| docker::told(e, &words))?;
+    let mut command = with_environment(command());
+    if words.iter().any(|word| word == "--no-color") {
+        // What clap says itself, before there are options to look at.
+        command = command.color(clap::ColorChoice::Never);
+    }
+    let matches = command.try_get_matches_from(argv).map_err(|e| docker::told(e, &words))?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -244,4 +248,9 @@ fn overview(command: &clap::Command) -> String {
         }
     }
     text
+}
+
+/// `NAME=VALUE`, or `NAME` for what it is here.
+pub fn variable(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('=') || text.is_empty() { Err("a variable has a name") } else { Ok(text.to_owned()) }
 }

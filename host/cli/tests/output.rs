@@ -108,7 +108,7 @@ debian       latest    aaaaaaaaaaaa   3 days ago   170MB
 #[test]
 fn the_layer_tree_has_a_line_from_each_layer_to_the_one_below_it() {
     assert_eq!(
-        layer::render_tree(layers(), None, false).unwrap(),
+        layer::render_tree(&layers(), None, None, false).unwrap(),
         "\
 LAYER                   SIZE      IMAGES                 TOP OF
 111111111111            1MB       app:1, app:2, base:1
@@ -119,7 +119,7 @@ LAYER                   SIZE      IMAGES                 TOP OF
 666666666666            1MB
 "
     );
-    let json = layer::render_tree(layers(), Some("json"), false).unwrap();
+    let json = layer::render_tree(&layers(), None, Some("json"), false).unwrap();
     let rows: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let relations: Vec<_> =
         rows.iter().map(|r| (&r["ID"], &r["Parent"], &r["Depth"], &r["SharedBy"])).collect();
@@ -133,7 +133,7 @@ fn two_bases_are_not_one_chain() {
     let mut two = layers();
     two.retain(|layer| ["1", "2", "6"].iter().any(|id| layer.chain_id.ends_with(id)));
     assert_eq!(
-        layer::render_tree(two, Some("{{.Tree}}"), false).unwrap(),
+        layer::render_tree(&two, None, Some("{{.Tree}}"), false).unwrap(),
         "111111111111\n└─ 222222222222\n666666666666\n"
     );
 }

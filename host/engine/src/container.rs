@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nacre_archive::digest::ChainId;
 use nacre_archive::image::config::ImageConfig;
 use nacre_plugin::types::{LayerKind, Setting};
-use nacre_store::{Container, ContainerId, ContainerState, LayerId, NewContainer, Tx};
+use nacre_store::{Container, ContainerId, ContainerState, Image, LayerId, NewContainer, Tx};
 use nacre_sys::dir::Dir;
 use serde::{Deserialize, Serialize};
 
@@ -112,8 +113,20 @@ pub(crate) fn environment(image: &[String], user: &[String]) -> Vec<String> {
 impl Engine {
     /// Create a container: a thin writable layer on an image, and a record of what to run on it.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, Error> {
-        let Prospect { driver, layer, new, .. } = self.prospect(options)?;
-        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| tx.add_container(&new))?;
+        let Prospect { driver, layer, chain, new, .. } = self.prospect(options)?;
+        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| {
+            // An image can go and be loaded again while a layer is made on it: in other folders then.
+            let below = match &new.parent {
+                Some(parent) if tx.layer(&new.driver, parent)?.is_some() => {
+                    tx.layer_chain(&new.driver, parent)?
+                }
+                _ => Vec::new(),
+            };
+            if !below.iter().map(|layer| layer.dir.as_str()).eq(&chain.parents) {
+                return Err(nacre_store::Error::LayersChanged { image: new.image_ref.clone() });
+            }
+            tx.add_container(&new)
+        })?;
         Ok(match added {
             Some(container) => Created { id: container.id.as_str().to_owned(), name: container.name },
             None => Created { id: new.id.as_str().to_owned(), name: new.name.unwrap_or_default() },
@@ -134,11 +147,23 @@ impl Engine {
 
     /// Plan a container.
     fn prospect(&self, options: &CreateOptions) -> Result<Prospect, Error> {
-        let image = self.find_image(&options.image)?;
+        let (image, parent) = self.find_image_and_top(&options.image)?;
+        self.prospect_on(&image, parent, options).map_err(|error| match self.find_image(&options.image) {
+            // What was missing went with it.
+            Err(gone @ Error::Store(nacre_store::Error::NotFound { .. })) => gone,
+            _ => error,
+        })
+    }
+
+    fn prospect_on(
+        &self,
+        image: &Image,
+        parent: Option<ChainId>,
+        options: &CreateOptions,
+    ) -> Result<Prospect, Error> {
         let driver = self.current_driver()?;
-        let parent = self.top_layer(&image)?;
         let settings = self.own_settings(&driver, &options.storage_opts)?;
-        let config = ContainerConfig::merge(options, &self.image_config(&image)?, settings)?;
+        let config = ContainerConfig::merge(options, &self.image_config(image)?, settings)?;
         let parents = match &parent {
             Some(chain) => self.parents(driver.name(), chain)?,
             None => Vec::new(),
@@ -158,6 +183,10 @@ impl Engine {
             config: serde_json::to_value(&config).map_err(nacre_store::Error::from)?,
             created: Timestamp::now(),
         };
+        if self.config.explain {
+            // The name may be taken.
+            self.rehearse(|tx| tx.add_container(&new).map(drop))?;
+        }
         Ok(Prospect { driver, layer, chain, config, new })
     }
 
@@ -187,6 +216,7 @@ impl Engine {
 
     /// Remove a container and its writable layer; with `force` also a running or mounted one.
     pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
             if force {
@@ -219,6 +249,7 @@ impl Engine {
 
     /// Remove all containers that do not run.
     pub fn prune_containers(&self) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         for container in self.store.read(|view| view.containers(true))? {
             if container.state == ContainerState::Running || container.mounted {

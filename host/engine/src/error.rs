@@ -173,6 +173,7 @@ impl Error {
             {
                 class_of_io(source)
             }
+            Self::Archive(nacre_archive::image::Error::Change { .. }) => Class::Usage,
             Self::Archive(source) => full_or(source, Class::BadArchive),
             Self::Tar(source) => full_or(source, Class::BadArchive),
             Self::Union(source) => full_or(source, Class::Other),
@@ -188,6 +189,7 @@ impl Error {
                 Store::NotFound { .. } => Class::NotFound,
                 Store::Ambiguous { .. } | Store::InvalidName { .. } | Store::InvalidId { .. } => Class::Usage,
                 Store::NameInUse { .. }
+                | Store::LayersChanged { .. }
                 | Store::ImageInUse { .. }
                 | Store::LayerInUse { .. }
                 | Store::LayerExists { .. }
@@ -223,6 +225,10 @@ impl Error {
             Self::Store(nacre_store::Error::NameInUse { .. }) => {
                 "remove or rename that container, or give another --name"
             }
+            Self::Archive(nacre_archive::image::Error::Change { .. }) => {
+                "write it as an instruction of a Dockerfile, for example `ENV NAME=value`"
+            }
+            Self::Store(nacre_store::Error::LayersChanged { .. }) => "try again",
             Self::Store(nacre_store::Error::ImageInUse { .. }) => {
                 "remove the containers first, or use --force to take only the name away"
             }

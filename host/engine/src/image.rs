@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use nacre_archive::digest::ChainId;
 use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
 use nacre_archive::reference::Reference;
 use nacre_store::{Image, ImageLayer, Layer, Tx};
@@ -105,6 +106,7 @@ impl Engine {
     /// Take a name away from an image, and remove the image with its last one. By ID, `force` removes all
     /// its names. Layers that nothing else needs go with it; with `no_prune` they stay, for `image prune`.
     pub fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         while !self.remove_image_as_it_is(name, force, no_prune, &mut removed)? {
             // Somebody gave it a name or took one away meanwhile: what is to be done may be another thing.
@@ -154,6 +156,7 @@ impl Engine {
     /// Remove images that no container uses: those without a name, or with `all` the others too; then
     /// layers and content that nothing needs.
     pub fn prune_images(&self, all: bool) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         for image in self.store.read(|view| view.unused_images(all))? {
             match self.drop_image(&image, false, &mut removed) {
@@ -245,6 +248,25 @@ impl Engine {
         Ok(self.store.read(|view| view.find_image(name, reference.as_deref()))?)
     }
 
+    /// An image, and its newest layer: one look, since the image may go between two.
+    pub(crate) fn find_image_and_top(&self, name: &str) -> Result<(Image, Option<ChainId>), Error> {
+        let reference = parse_reference(name).ok().map(|reference| reference.to_string());
+        Ok(self.store.read(|view| {
+            let image = view.find_image(name, reference.as_deref())?;
+            let top = view.image_layers(&image.id)?.last().map(|layer| layer.chain_id);
+            Ok((image, top))
+        })?)
+    }
+
+    /// The chain IDs of an image's layers, the base first.
+    pub fn image_chain(&self, name: &str) -> Result<Vec<String>, Error> {
+        let reference = parse_reference(name).ok().map(|reference| reference.to_string());
+        Ok(self.store.read(|view| {
+            let image = view.find_image(name, reference.as_deref())?;
+            Ok(view.image_layers(&image.id)?.iter().map(|layer| layer.chain_id.to_string()).collect())
+        })?)
+    }
+
     /// An image's configuration, as it was loaded.
     pub(crate) fn config_bytes(&self, image: &Image) -> Result<Vec<u8>, Error> {
         Ok(self.store.content().read_verified(image.id.digest())?)
@@ -271,12 +293,6 @@ impl Engine {
         })?;
         chain.reverse();
         Ok(chain)
-    }
-
-    /// The image's top layer; none for an image without layers.
-    pub(crate) fn top_layer(&self, image: &Image) -> Result<Option<nacre_archive::digest::ChainId>, Error> {
-        let layers = self.store.read(|view| view.image_layers(&image.id))?;
-        Ok(layers.last().map(|layer| layer.chain_id))
     }
 
     /// The names of all images by ID, in their familiar form; the short ID for one without a name.

@@ -37,6 +37,7 @@ impl Engine {
 
     /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
     pub fn unmount(&self, container: &str) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         let holders = self.store.read(|view| view.holders(&container.dir))?;
         if !holders.iter().any(|holder| holder == USER) {

@@ -1,6 +1,7 @@
 //! Opening a storage root, and making drivers ready.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -14,7 +15,7 @@ use crate::assemble::Holds;
 use crate::driver::{Driver, Prepared};
 use crate::plan::show::explain;
 use crate::types::{Config, Explained};
-use crate::{Error, facts, reserve};
+use crate::{Class, Error, facts, reserve};
 
 /// Where nacre keeps its things unless it is told otherwise.
 const DEFAULT_ROOT: &str = "/var/lib/nacre";
@@ -49,6 +50,14 @@ impl Drop for Engine {
     }
 }
 
+/// The bytes of a component's file; of one that is larger than any may be, as many as it takes to be refused.
+fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut wasm = Vec::new();
+    let most = nacre_plugin::Limits::default().component_size as u64 + 1;
+    std::fs::File::open(path)?.take(most).read_to_end(&mut wasm)?;
+    Ok(wasm)
+}
+
 impl Engine {
     /// Open a storage root, making it where it is missing, and undo or complete what a process that died
     /// in the middle of a command left there. A root on a read-only file system can be looked at.
@@ -70,13 +79,30 @@ impl Engine {
         };
         // On a read-only file system nothing can be left to undo that could be undone.
         if !engine.config.explain && !engine.store.is_read_only() {
-            reserve::tend(&engine.root);
-            engine.note_boot()?;
-            engine.recover()?;
-            engine.recover_containers()?;
-            engine.recover_mounts()?;
+            reserve::keep(&engine.root);
+            match engine.recover_all() {
+                Err(error) if error.class() == Class::NoSpace => {
+                    engine.make_room();
+                    engine.recover_all()?;
+                }
+                other => other?,
+            }
         }
         Ok(engine)
+    }
+
+    fn recover_all(&self) -> Result<(), Error> {
+        self.note_boot()?;
+        self.recover()?;
+        self.recover_containers()?;
+        self.recover_mounts()
+    }
+
+    /// To be called first by whatever frees space: on a full disk there is room for its records then.
+    pub(crate) fn make_room(&self) {
+        if !self.config.explain {
+            reserve::give_up(&self.root);
+        }
     }
 
     /// The storage root.
@@ -161,7 +187,7 @@ impl Engine {
         if let Some(driver) = self.lock_drivers().values().find(known) {
             return Ok(driver.clone());
         }
-        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let wasm = read_component(path).map_err(|e| Error::io("read", path, e))?;
         let driver = Arc::new(self.ready(&origin, &wasm)?);
         self.lock_drivers().insert(driver.name().to_owned(), driver.clone());
         Ok(driver)

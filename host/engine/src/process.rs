@@ -139,6 +139,7 @@ impl Engine {
     /// Ask a container's process to end, and kill it after `timeout` seconds (10). Without a process it is no
     /// error, and does nothing.
     pub fn stop(&self, container: &str, timeout: Option<u64>) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
             // Its end lets its tree go.

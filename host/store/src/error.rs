@@ -31,6 +31,12 @@ pub enum Error {
         /// The full IDs that begin so: the first few.
         candidates: Vec<String>,
     },
+    /// The layers that something was made on went, and others came in their place.
+    #[error("the image {image} was removed and loaded again meanwhile")]
+    LayersChanged {
+        /// The image, as the user named it.
+        image: String,
+    },
     /// A container of this name exists.
     #[error("the name {name} is in use by container {}", by.short())]
     NameInUse {
@@ -160,7 +166,7 @@ pub enum Error {
         detail: String,
     },
     /// This user may not use the root.
-    #[error("no permission to {op} {}: run nacre as root, or name a root of your own with --root", path.display())]
+    #[error("no permission to {op} {}: nacre mounts, and so is to be run as root", path.display())]
     Permission {
         /// What was attempted.
         op: &'static str,

@@ -395,3 +395,29 @@ fn names_from_an_image_do_not_control_the_terminal() {
     terminal.env("NACRE_ROOT", nacre.root()).args(["-qec", &line, "/dev/null"]);
     assert_eq!(Outcome::of(&mut terminal).succeeded(), "evil=\\u001b[2J\r\n");
 }
+
+#[test]
+fn a_layer_is_found_by_any_name_of_its_image() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let layer = |name: &str| Tar::new().dir(name).finish();
+    let base = Image::new("names:base").layer(layer("a"));
+    let upper = base.clone().layer(layer("b"));
+    let upper = Image { reference: "names:upper".to_owned(), ..upper };
+    for (n, image) in [base, upper].iter().enumerate() {
+        let path = dir.path().join(format!("{n}.tar"));
+        std::fs::write(&path, image.docker_archive().tar()).unwrap();
+        nacre.load(&path);
+    }
+    nacre.ok(["tag", "names:base", "other:name"]);
+    let tree = ["layer", "tree", "--format", "{{.ID}} {{.Top}}"];
+    let whole = nacre.ok(tree);
+    let id = nacre.ok(["images", "--quiet", "names:base"]);
+    for name in ["names:base", "other:name", id.trim()] {
+        let line = nacre.ok([&tree[..], &[name]].concat());
+        assert_eq!(line.lines().count(), 1, "{name}: {line}");
+        assert!(whole.contains(&line), "{name}: {line} is no line of {whole}");
+        let listed = nacre.ok(["layer", "ls", "--quiet", "--filter", &format!("image={name}")]);
+        assert_eq!(listed.lines().count(), 1, "{name}: {listed}");
+    }
+    assert_eq!(nacre.run(["layer", "tree", "none:such"]).code, 3);
+}

@@ -114,6 +114,51 @@ fn images_come_and_go_while_others_use_their_layers() {
 }
 
 #[test]
+fn a_container_has_the_layers_of_an_image_that_goes_and_comes_again() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let image = &images()[1];
+    let path = dir.path().join("image.tar");
+    std::fs::write(&path, image.docker_archive().tar()).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    let made: usize = thread::scope(|scope| {
+        let (nacre, path) = (&nacre, &path);
+        scope.spawn(move || {
+            while Instant::now() < until {
+                nacre.load(path);
+                nacre.run(["rmi", "--force", &image.reference]);
+            }
+        });
+        let makers: Vec<_> = (0..4)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let mut made = 0;
+                    for round in 0.. {
+                        if Instant::now() > until {
+                            break;
+                        }
+                        let name = format!("m{worker}-{round}");
+                        let created = nacre.run(["create", "--name", &name, &image.reference, "/x"]);
+                        if created.code != 0 {
+                            assert!([3, 4].contains(&created.code), "{created}");
+                            continue;
+                        }
+                        let path = nacre.ok(["mount", &name]);
+                        let shared = std::path::Path::new(path.trim()).join("a/7");
+                        assert_eq!(std::fs::read_to_string(shared).unwrap(), "a");
+                        nacre.ok(["rm", "--force", &name]);
+                        made += 1;
+                    }
+                    made
+                })
+            })
+            .collect();
+        makers.into_iter().map(|maker| maker.join().unwrap()).sum()
+    });
+    assert!(made > 0, "no container was made");
+    nacre.assert_sound();
+}
+
+#[test]
 fn a_repair_takes_nothing_from_commands_that_run_beside_it() {
     let (nacre, dir) = (Nacre::new(), scratch());
     let image = &images()[1];

@@ -34,6 +34,11 @@ fn a_full_disk_is_emptied_by_means_of_the_reserve() {
         while file.write_all(&vec![1; block]).is_ok() {}
     }
     fs.sync();
+    for _ in 0..3 {
+        let refused = nacre(&root, "", &["create", image, "true"]);
+        assert_eq!(refused.code, 8, "{}", refused.stderr);
+    }
+    assert!(root.join("reserve").exists(), "what frees nothing does not spend it");
     ok(&["rm", "one"]);
     assert!(!root.join("reserve").exists(), "it was given up for that");
     ok(&["rm", "two"]);

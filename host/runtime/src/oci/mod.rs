@@ -264,6 +264,10 @@ fn classify(message: &str, program: String) -> Option<Error> {
         return None;
     }
     let is = |needle: &str| lower.contains(needle);
+    if is("chdir to cwd") && is("no such file or directory") {
+        let reason = "its working directory is not in the container".into();
+        return Some(Error::NotExecutable { program, reason });
+    }
     if is("executable file") && is("not found")
         || is("exec") && is("no such file or directory") && !is("mount")
     {
@@ -285,6 +289,9 @@ mod tests {
         assert_eq!(code(&format!("{runc}executable file not found in $PATH")), Some(127));
         assert_eq!(code(&format!("{runc}stat /x: no such file or directory")), Some(127));
         assert_eq!(code(&format!("{runc}permission denied")), Some(126));
+        let folder =
+            "exec failed: chdir to cwd (\"/nope\") set in config.json failed: no such file or directory";
+        assert_eq!(code(folder), Some(126));
         assert_eq!(code("executable file `x` not found in $PATH: No such file or directory"), Some(127));
         assert_eq!(code("error mounting \"/gone\" to rootfs at \"/x\": no such file or directory"), None);
     }

@@ -38,7 +38,7 @@ pub struct Spec {
     #[arg(long)]
     name: Option<String>,
     /// Set an environment variable; NAME alone takes it from here
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = crate::args::variable)]
     env: Vec<String>,
     /// Read environment variables from a file, one a line
     #[arg(long, value_name = "FILE")]

@@ -6,10 +6,10 @@ use std::io::Write;
 use clap::Args;
 use nacre_engine::LayerSummary;
 
-use super::{images, stands_below};
+use super::images;
 use crate::args::Format;
 use crate::context::Context;
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::listing::{Column, Listing};
 use crate::out::{self, units};
@@ -35,15 +35,9 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let mut layers = cx.engine()?.layers()?;
-        if let Some(image) = &self.image {
-            layers.retain(|layer| stands_below(layer, image));
-            if layers.is_empty() {
-                return Err(Failure::new(exit::NOT_FOUND, format!("no layer of an image named {image}"))
-                    .with_help("`nacre images` lists the images"));
-            }
-        }
-        let text = render(layers, self.format.format.as_deref(), self.no_trunc)?;
+        let engine = cx.engine()?;
+        let only = self.image.as_ref().map(|image| engine.image_chain(image)).transpose()?;
+        let text = render(&engine.layers()?, only.as_deref(), self.format.format.as_deref(), self.no_trunc)?;
         out::to_stdout(|out| Ok(out.write_all(text.as_bytes())?))?;
         Ok(Exit::OK)
     }
@@ -83,9 +77,14 @@ const LISTING: Listing<'static, Row> = Listing {
     quiet: "ID",
 };
 
-/// The tree as it is shown.
-pub fn render(layers: Vec<LayerSummary>, format: Option<&str>, whole: bool) -> Result<String, Failure> {
-    LISTING.render(&rows(layers, whole), format)
+/// The tree as it is shown; with `only`, the layers with those chain IDs.
+pub fn render(
+    layers: &[LayerSummary],
+    only: Option<&[String]>,
+    format: Option<&str>,
+    whole: bool,
+) -> Result<String, Failure> {
+    LISTING.render(&rows(layers, only, whole), format)
 }
 
 fn shared(images: usize) -> String {
@@ -97,14 +96,24 @@ fn shared(images: usize) -> String {
 }
 
 /// The layers from base to top, each with the lines that lead to it.
-fn rows(layers: Vec<LayerSummary>, whole: bool) -> Vec<Row> {
-    let places: BTreeMap<&str, usize> =
-        layers.iter().enumerate().map(|(i, layer)| (layer.chain_id.as_str(), i)).collect();
-    let parent = |layer: &LayerSummary| layer.parent.as_deref().and_then(|id| places.get(id).copied());
+fn rows(layers: &[LayerSummary], only: Option<&[String]>, whole: bool) -> Vec<Row> {
+    // Each driver has chains of its own.
+    let key = |layer: &LayerSummary, id: &str| (layer.driver.clone(), id.to_owned());
+    let places: BTreeMap<(String, String), usize> =
+        layers.iter().enumerate().map(|(i, layer)| (key(layer, &layer.chain_id), i)).collect();
+    let shown = |layer: &LayerSummary| only.is_none_or(|only| only.contains(&layer.chain_id));
+    let mut above = vec![Vec::new(); layers.len()];
     let mut children = vec![Vec::new(); layers.len()];
     let mut todo = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
-        match parent(layer) {
+        let parent = layer.parent.as_deref().and_then(|id| places.get(&key(layer, id)).copied());
+        if let Some(parent) = parent {
+            above[parent].push(i);
+        }
+        if !shown(layer) {
+            continue;
+        }
+        match parent.filter(|parent| shown(&layers[*parent])) {
             Some(parent) => children[parent].push(i),
             None => todo.push(Step { place: i, lines: String::new(), below: String::new(), depth: 0 }),
         }
@@ -117,9 +126,9 @@ fn rows(layers: Vec<LayerSummary>, whole: bool) -> Vec<Row> {
     }
     let rows = order.into_iter().map(|step| {
         let layer = layers[step.place].clone();
-        let above =
-            |name: &&String| !children[step.place].iter().any(|child| layers[*child].images.contains(name));
-        let tops = layer.images.iter().filter(above).cloned().collect();
+        let is_top =
+            |name: &&String| !above[step.place].iter().any(|child| layers[*child].images.contains(name));
+        let tops = layer.images.iter().filter(is_top).cloned().collect();
         Row { layer, lines: step.lines, depth: step.depth, tops, whole }
     });
     rows.collect()
