@@ -154,7 +154,7 @@ impl Engine {
     }
 
     fn remember(&self, driver: &str) -> Result<(), Error> {
-        if self.config.explain {
+        if self.config.explain || self.store.is_read_only() {
             return Ok(());
         }
         let kept = json!({ "driver": driver, "from": self.drawn_from()? }).to_string();
