@@ -20,6 +20,7 @@
 mod assemble;
 mod check;
 mod commit;
+mod config;
 mod container;
 mod crash;
 mod diff;

@@ -2,14 +2,9 @@
 
 use std::process::{Command, Stdio};
 
+use crate::with_busybox;
 use nacre_tests::craft::{Image, Tar};
 use nacre_tests::{Nacre, Outcome, fixture, scratch, shell, skip};
-
-fn with_busybox() -> (Nacre, &'static str) {
-    let (nacre, image) = (Nacre::new(), fixture::busybox());
-    nacre.load(&image.docker());
-    (nacre, image.reference)
-}
 
 #[test]
 fn every_listing_is_json_and_takes_a_template() {
@@ -420,4 +415,23 @@ fn a_layer_is_found_by_any_name_of_its_image() {
         assert_eq!(listed.lines().count(), 1, "{name}: {listed}");
     }
     assert_eq!(nacre.run(["layer", "tree", "none:such"]).code, 3);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_done() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "taken", image]);
+    for (code, line) in [
+        (2, "create -e =x IMAGE"),
+        (2, "ps --filter status=weird"),
+        (4, "create --explain --name taken IMAGE"),
+        (4, "run --explain --name taken IMAGE"),
+        (2, "commit -c FOO=x taken"),
+        (6, "--driver /dev/zero create IMAGE"),
+    ] {
+        let words = line.split(' ').map(|word| if word == "IMAGE" { image } else { word });
+        nacre.run(words).failed_with(code);
+    }
+    assert_eq!(nacre.ok(["ps", "-aq", "--filter", "status=paused"]), "", "a status of Docker's");
+    assert_eq!(nacre.rows(["ps", "-a"]).len(), 1);
 }
