@@ -15,6 +15,7 @@ mod hostile_archives;
 mod interchange;
 mod main_job;
 mod processes;
+mod refusals;
 
 use nacre_tests::craft::{Image, Packing};
 use nacre_tests::{Nacre, Outcome, fixture, scratch};

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use crate::{crafted, with_busybox};
 use nacre_tests::craft::{Image, Packing, Tar};
 use nacre_tests::{Nacre, Outcome, eventually, fixture, scratch, shell, skip};
+
+use crate::{crafted, with_busybox};
 
 #[test]
 fn a_real_image_is_loaded_run_looked_at_committed_and_saved() {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use crate::with_busybox;
 use nacre_tests::craft::{Image, Packing, Tar};
 use nacre_tests::{Nacre, Outcome, eventually, mounts_below, scratch};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::with_busybox;
 
 /// What `inspect` says of a container's state.
 fn state(nacre: &Nacre, container: &str) -> serde_json::Value {
