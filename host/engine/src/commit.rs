@@ -17,7 +17,7 @@ use nacre_store::{Container, Image, LayerId};
 use nacre_union::ChangeKind;
 
 use crate::assemble::{Part, Parts, chain_ids};
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::files::{PipeFault, through_pipe, while_at};
 use crate::filling::Filled;
 use crate::image::parse_reference;

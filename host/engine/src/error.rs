@@ -319,7 +319,7 @@ impl Error {
             Self::NoDriver { .. } => "put --root on another file system, or name a driver with --driver",
             _ => match self.class() {
                 Class::NoSpace => "free some space, for example with `nacre image prune`, and try again",
-                Class::Permission => "run nacre as root",
+                Class::Permission => "nacre mounts: run it as root",
                 Class::Damaged => "`nacre system check` lists what is damaged",
                 Class::BadArchive => "nothing of the archive was kept; get it again from where it came from",
                 _ => return None,

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use nacre_archive::digest::ChainId;
 use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
 use nacre_archive::reference::Reference;
-use nacre_store::{Image, ImageLayer, Layer, Tx};
+use nacre_store::{Image, ImageLayer, Layer, Tx, View};
 
 use crate::types::{HistoryEntry, ImageSummary, Removed};
 use crate::{Engine, Error};
@@ -251,27 +250,30 @@ impl Engine {
 
     /// An image by name, ID or ID prefix.
     pub(crate) fn find_image(&self, name: &str) -> Result<Image, Error> {
-        let reference = parse_reference(name).ok().map(|reference| reference.to_string());
-        Ok(self.store.read(|view| view.find_image(name, reference.as_deref()))?)
+        self.find_image_and(name, |_, image| Ok(image))
     }
 
-    /// An image, and its newest layer: one look, since the image may go between two.
-    pub(crate) fn find_image_and_top(&self, name: &str) -> Result<(Image, Option<ChainId>), Error> {
+    /// An image, and its layers, the base first: one look, since the image may go between two.
+    pub(crate) fn find_image_and_layers(&self, name: &str) -> Result<(Image, Vec<ImageLayer>), Error> {
+        self.find_image_and(name, |view, image| {
+            let layers = view.image_layers(&image.id)?;
+            Ok((image, layers))
+        })
+    }
+
+    fn find_image_and<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&View<'_>, Image) -> Result<T, nacre_store::Error>,
+    ) -> Result<T, Error> {
         let reference = parse_reference(name).ok().map(|reference| reference.to_string());
-        Ok(self.store.read(|view| {
-            let image = view.find_image(name, reference.as_deref())?;
-            let top = view.image_layers(&image.id)?.last().map(|layer| layer.chain_id);
-            Ok((image, top))
-        })?)
+        Ok(self.store.read(|view| look(view, view.find_image(name, reference.as_deref())?))?)
     }
 
     /// The chain IDs of an image's layers, the base first.
     pub fn image_chain(&self, name: &str) -> Result<Vec<String>, Error> {
-        let reference = parse_reference(name).ok().map(|reference| reference.to_string());
-        Ok(self.store.read(|view| {
-            let image = view.find_image(name, reference.as_deref())?;
-            Ok(view.image_layers(&image.id)?.iter().map(|layer| layer.chain_id.to_string()).collect())
-        })?)
+        let (_, layers) = self.find_image_and_layers(name)?;
+        Ok(layers.iter().map(|layer| layer.chain_id.to_string()).collect())
     }
 
     /// An image's configuration, as it was loaded.

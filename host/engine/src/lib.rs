@@ -21,6 +21,7 @@ mod assemble;
 mod check;
 mod commit;
 mod components;
+mod config;
 mod container;
 mod crash;
 mod diff;

@@ -18,7 +18,7 @@ use nacre_sys::sync::syncfs;
 use nacre_union::{FileType, Stack};
 
 use crate::assemble::{Claim, Part, Parts};
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::diff::placeholders;
 use crate::driver::Driver;
 use crate::filling::archive_format;

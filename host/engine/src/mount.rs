@@ -11,7 +11,7 @@ use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
 use crate::journal::Durability;
 use crate::{Engine, Error};

@@ -9,7 +9,7 @@ use nacre_runtime::{
 use nacre_store::locks::Lock;
 use nacre_store::{Container, ContainerId};
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::mount::run_holder;
 use crate::{Engine, Error, crash};
 
@@ -127,7 +127,7 @@ impl Engine {
         let config = ContainerConfig::of(&container)?;
         let process = ProcessSpec {
             args: options.command.clone(),
-            env: crate::container::environment(&config.env, &options.env),
+            env: crate::config::environment(&config.env, &options.env),
             cwd: options.workdir.clone().unwrap_or(config.workdir),
             user: options.user.clone().unwrap_or(config.user),
             terminal: options.tty,

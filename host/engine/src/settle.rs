@@ -13,7 +13,7 @@ use nacre_store::{Container, ContainerId, ContainerState};
 use nacre_sys::proc::Identity;
 use serde::{Deserialize, Serialize};
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::mount::run_holder;
 use crate::types::Config;
 use crate::{Engine, Error};

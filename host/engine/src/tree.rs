@@ -11,7 +11,7 @@ use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
 use nacre_store::{Container, Layer, LayerId};
 use nacre_sys::dir::Dir;
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
 use crate::mount::is_mounted;
 use crate::{Engine, Error};

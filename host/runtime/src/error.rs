@@ -147,6 +147,11 @@ impl Error {
         }
     }
 
+    pub(crate) fn no_working_directory(program: &str) -> Self {
+        let reason = "its working directory is not in the container".to_owned();
+        Self::NotExecutable { program: program.to_owned(), reason }
+    }
+
     pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
         Self::Io { operation, path: path.as_ref().to_owned(), source: source.into() }
     }

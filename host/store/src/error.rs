@@ -31,8 +31,8 @@ pub enum Error {
         /// The full IDs that begin so: the first few.
         candidates: Vec<String>,
     },
-    /// The layers that something was made on went, and others came in their place.
-    #[error("the image {image} was removed and loaded again meanwhile")]
+    /// The layers that something was made on went; others may have come in their place.
+    #[error("the image {image} was removed while something was made on it")]
     LayersChanged {
         /// The image, as the user named it.
         image: String,
@@ -166,7 +166,7 @@ pub enum Error {
         detail: String,
     },
     /// This user may not use the root.
-    #[error("no permission to {op} {}: nacre mounts, and so is to be run as root", path.display())]
+    #[error("no permission to {op} {}", path.display())]
     Permission {
         /// What was attempted.
         op: &'static str,

@@ -3,14 +3,10 @@
 use std::path::Path;
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, eventually, fixture, mounts_below, scratch};
+use nacre_tests::{Nacre, Outcome, eventually, mounts_below, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 
-fn with_busybox() -> (Nacre, &'static str) {
-    let (nacre, image) = (Nacre::new(), fixture::busybox());
-    nacre.load(&image.docker());
-    (nacre, image.reference)
-}
+use crate::with_busybox;
 
 /// What `inspect` says of a container's state.
 fn state(nacre: &Nacre, container: &str) -> serde_json::Value {

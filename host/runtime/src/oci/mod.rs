@@ -265,8 +265,7 @@ fn classify(message: &str, program: String) -> Option<Error> {
     }
     let is = |needle: &str| lower.contains(needle);
     if is("chdir to cwd") && is("no such file or directory") {
-        let reason = "its working directory is not in the container".into();
-        return Some(Error::NotExecutable { program, reason });
+        return Some(Error::no_working_directory(&program));
     }
     if is("executable file") && is("not found")
         || is("exec") && is("no such file or directory") && !is("mount")

@@ -18,7 +18,8 @@ use crate::out::{self, units};
 const FILTERS: [&str; 9] =
     ["id", "name", "status", "ancestor", "label", "exited", "before", "since", "mounted"];
 
-const STATES: [State; 3] = [State::Created, State::Running, State::Exited];
+/// Docker's; here a container is in one of three.
+const STATUSES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
 
 /// List containers
 #[derive(Debug, Args)]
@@ -58,11 +59,10 @@ impl Ls {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let filters = Filters::parse(&self.filter, &FILTERS)?;
-        if let Some(none) =
-            filters.values("status").iter().find(|given| !STATES.map(state).contains(&given.as_str()))
+        if let Some(none) = filters.values("status").iter().find(|given| !STATUSES.contains(&given.as_str()))
         {
             return Err(Failure::usage(format!("filter status: there is no status `{none}`"))
-                .with_help(format!("it is one of {}", STATES.map(state).join(", "))));
+                .with_help(format!("it is one of {}", STATUSES.join(", "))));
         }
         let last = self.last.or(self.latest.then_some(1));
         let any_state = !filters.values("status").is_empty() || !filters.values("exited").is_empty();

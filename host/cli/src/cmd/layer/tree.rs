@@ -98,15 +98,17 @@ fn shared(images: usize) -> String {
 /// The layers from base to top, each with the lines that lead to it.
 fn rows(layers: &[LayerSummary], only: Option<&[String]>, whole: bool) -> Vec<Row> {
     // Each driver has chains of its own.
-    let key = |layer: &LayerSummary, id: &str| (layer.driver.clone(), id.to_owned());
-    let places: BTreeMap<(String, String), usize> =
-        layers.iter().enumerate().map(|(i, layer)| (key(layer, &layer.chain_id), i)).collect();
+    let places: BTreeMap<(&str, &str), usize> = layers
+        .iter()
+        .enumerate()
+        .map(|(i, layer)| ((layer.driver.as_str(), layer.chain_id.as_str()), i))
+        .collect();
     let shown = |layer: &LayerSummary| only.is_none_or(|only| only.contains(&layer.chain_id));
     let mut above = vec![Vec::new(); layers.len()];
     let mut children = vec![Vec::new(); layers.len()];
     let mut todo = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
-        let parent = layer.parent.as_deref().and_then(|id| places.get(&key(layer, id)).copied());
+        let parent = layer.parent.as_deref().and_then(|id| places.get(&(layer.driver.as_str(), id)).copied());
         if let Some(parent) = parent {
             above[parent].push(i);
         }
