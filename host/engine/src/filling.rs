@@ -11,6 +11,7 @@ use nacre_archive::layer::{BlobOptions, LayerError, UnpackedBlob, reassemble, un
 use nacre_plugin::types::{LayerKind, Whiteouts};
 use nacre_store::{JournalId, Layer, LayerId, Owner, Publishing, Tx};
 use nacre_sys::dir::Dir;
+use nacre_sys::sync::start_writeback;
 use nacre_union::Stack;
 
 use crate::diff::layer;
@@ -85,6 +86,8 @@ impl<'e> Filling<'e> {
     ) -> Result<Filled<'e>, LayerError> {
         let mut options = options;
         options.unpack.whiteouts = archive_format(self.format);
+        // Less is left for the sync at the end.
+        options.unpack.written = Some(start_writeback);
         let blob = unpack_blob(blob, self.open_content()?, &options)?;
         crash::at(Operation::Create, "fill");
         Ok(Filled { filling: self, blob })

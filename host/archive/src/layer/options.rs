@@ -1,5 +1,6 @@
 //! What a caller says and gets.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::error::EntryName;
@@ -67,12 +68,24 @@ pub struct UnpackOptions<'a> {
     pub framing: bool,
     /// Progress and cancellation.
     pub monitor: Option<&'a Monitor>,
+    /// Told of what was written to a file of [`WRITEBACK_LEAST`] bytes or more, by [`WRITEBACK`] bytes: so that its
+    /// way to the disk can begin while the rest is unpacked.
+    pub written: Option<Written>,
 }
+
+/// [`UnpackOptions::written`]: a file, an offset and a length in bytes.
+pub type Written = fn(BorrowedFd<'_>, u64, u64);
+
+/// [`UnpackOptions::written`]: how many bytes of a file are told at once.
+pub const WRITEBACK: u64 = 8 << 20;
+
+/// [`UnpackOptions::written`]: the least that is told. Smaller files are many, and it is a call for each.
+pub const WRITEBACK_LEAST: u64 = 128 << 10;
 
 impl UnpackOptions<'_> {
     /// With the default limits, with framing, unwatched.
     pub fn new(whiteouts: Whiteouts) -> Self {
-        Self { whiteouts, limits: Limits::default(), framing: true, monitor: None }
+        Self { whiteouts, limits: Limits::default(), framing: true, monitor: None, written: None }
     }
 }
 

@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Mutex;
 
-use super::super::{ExtractOptions, LayerError, Limits, Refusal, Warning, extract_into};
+use super::super::{
+    ExtractOptions, LayerError, Limits, Refusal, UnpackOptions, WRITEBACK, WRITEBACK_LEAST, Warning,
+    Whiteouts, Written, extract_into, unpack,
+};
 use super::build::{Place, Tar, set_link};
 use super::tree_of::xattrs_of;
 
@@ -330,4 +334,30 @@ fn limits_have_room_for_real_layers() {
         tar = tar.file(&format!("d{}/{number}", number % 100), b"x");
     }
     assert_eq!(place.unpack_within(&tar.end(), Limits::default()).unwrap().entries, 3000);
+}
+
+#[test]
+fn what_was_written_of_a_large_file_is_told_so_that_its_way_to_the_disk_can_begin() {
+    static TOLD: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+    let place = Place::new();
+    let large = vec![7; WRITEBACK as usize * 2 + 5];
+    let least = vec![8; WRITEBACK_LEAST as usize];
+    let tar = Tar::new().file("small", &least[1..]).file("large", &large).file("least", &least).end();
+    let written: Written = |file, offset, length| {
+        assert!(rustix::fs::fstat(file).unwrap().st_size as u64 >= offset + length);
+        TOLD.lock().unwrap().push((offset, length));
+    };
+    let options = UnpackOptions { written: Some(written), ..UnpackOptions::new(Whiteouts::Overlay) };
+    unpack(&tar[..], &place.open(), &options).unwrap();
+    // Each byte of the large file once, in stretches of at least WRITEBACK but for the last; the small file not at all.
+    let told = TOLD.lock().unwrap();
+    let (last, large_ones) = told.split_last().unwrap();
+    assert_eq!(*last, (0, WRITEBACK_LEAST));
+    let end = large_ones.iter().fold(0, |end, &(offset, length)| {
+        assert_eq!(offset, end);
+        assert!(length >= WRITEBACK || offset + length == large.len() as u64);
+        offset + length
+    });
+    assert_eq!(end, large.len() as u64);
+    assert!(large_ones.len() > 1);
 }
