@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use nacre_engine::{CommitOptions, CreateOptions, Engine, LoadSource, NoProgress};
 
 use crate::case::Case;
+use crate::files::{set_mtime, write};
 use crate::layer::{Archive, Layer};
 use crate::root::Root;
-use crate::tree::Tree;
+use crate::tree::{Tree, time_of};
 use crate::verdict::{Done, Expected, Stop, Verdict, holds};
 use crate::{Subject, Wanted};
 
@@ -65,6 +66,18 @@ impl<'a> Bench<'a> {
     /// A file of this case's own that does not exist yet.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.root.files().join(format!("{}-{name}", self.number()))
+    }
+
+    /// What a file's modification time is once it was set, as [`Tree::aspect`] tells it: some file systems (that of
+    /// zfs-fuse) keep whole seconds, and no driver on them can keep more.
+    pub(crate) fn mtime(&self, seconds: i64, nanos: i64) -> Done<String> {
+        let file = self.file("time");
+        let kept = write(&file, b"").and_then(|()| set_mtime(&file, seconds, nanos)).and_then(|()| {
+            let meta = std::fs::metadata(&file).or_stop(|| format!("{} can be looked at", file.display()))?;
+            Ok(time_of(&meta))
+        });
+        let _ = std::fs::remove_file(&file);
+        kept
     }
 
     fn number(&self) -> u32 {

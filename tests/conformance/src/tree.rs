@@ -135,7 +135,7 @@ fn entry(path: &Path, meta: &std::fs::Metadata) -> Done<Entry> {
     let mut entry = Entry::from([
         ("mode", format!("{:04o}", meta.mode() & 0o7777)),
         ("owner", format!("{}:{}", meta.uid(), meta.gid())),
-        ("mtime", format!("{}.{:09}", meta.mtime(), meta.mtime_nsec())),
+        ("mtime", time_of(meta)),
     ]);
     let word = if kind.is_dir() {
         "directory"
@@ -164,6 +164,11 @@ fn entry(path: &Path, meta: &std::fs::Metadata) -> Done<Entry> {
         entry.insert("attributes", attributes.join(" "));
     }
     Ok(entry)
+}
+
+/// The time of the last change, in seconds.
+pub(crate) fn time_of(meta: &std::fs::Metadata) -> String {
+    format!("{}.{:09}", meta.mtime(), meta.mtime_nsec())
 }
 
 /// A short text itself, anything else by its digest.

@@ -1,8 +1,9 @@
 //! Mounts of datasets: by mount(2) where the kernel knows ZFS, by the property `mountpoint` with zfs-fuse.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::FsWord;
+use rustix::fs::{FsWord, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
@@ -11,7 +12,6 @@ use super::{Fault, KERNEL, USER_SPACE, get, set};
 use crate::dir::{Dir, proc_path};
 use crate::error::{Context, Error, Result};
 use crate::mount;
-use std::os::fd::AsFd;
 
 /// `FUSE_SUPER_MAGIC` (linux/magic.h).
 const FUSE_MAGIC: FsWord = 0x6573_5546;
@@ -74,13 +74,18 @@ fn shows_up(dataset: &str, path: &Path) -> Result<bool> {
 /// back. False where nothing is mounted there. [`Error::Busy`] where something still uses it.
 pub fn unmount(at: &Dir, rel: impl AsRef<Path>) -> Result<bool> {
     let rel = rel.as_ref();
-    let dataset = match at.sub(rel) {
-        Ok(dir) if is_fuse(&dir)? => user_space_dataset(&dir.real_path()?)?,
-        Ok(_) => None,
-        Err(e) if e.is_not_found() => return Ok(false),
-        // What is mounted there does not answer; it can be unmounted still.
-        Err(_) => None,
-    };
+    // Named and not opened: what is opened is closed again, of which zfs-fuse must not be told too late.
+    let dataset =
+        match at.open_beneath(rel, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(dir) if answers_as_fuse(&dir, rel)? => {
+                let link = proc_path(dir.as_fd());
+                user_space_dataset(&std::fs::read_link(&link).on("read link", &link)?)?
+            }
+            Ok(_) => None,
+            Err(e) if e.is_not_found() => return Ok(false),
+            // What is mounted there does not answer; it can be unmounted still.
+            Err(_) => None,
+        };
     let ended = mount::unmount(at, rel)?;
     match dataset {
         Some(dataset) => legacy_again(&dataset).map(|()| ended),
@@ -96,8 +101,11 @@ fn legacy_again(dataset: &str) -> Result<()> {
     }
 }
 
-fn is_fuse(dir: &Dir) -> Result<bool> {
-    Ok(rustix::fs::fstatfs(dir).on("statfs", dir.path())?.f_type == FUSE_MAGIC)
+/// The kernel tells a FUSE server of closed files later, and not at all once the mount has ended; zfs-fuse then
+/// waits for ever, deaf to all else, until the last file is closed (its `zfsfuse_destroy`). Requests are in order:
+/// when it has answered this one it has been told of every file that was closed before.
+fn answers_as_fuse(dir: &OwnedFd, rel: &Path) -> Result<bool> {
+    Ok(rustix::fs::fstatfs(dir).on("statfs", rel)?.f_type == FUSE_MAGIC)
 }
 
 /// The dataset that zfs-fuse has mounted right at a path.

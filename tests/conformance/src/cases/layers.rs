@@ -55,10 +55,11 @@ pub(crate) fn base(bench: &Bench<'_>) -> Done {
         "sticky",
     ];
     same("paths", paths.map(str::to_owned).to_vec(), tree.paths())?;
+    let time = bench.mtime(1_000_000_000, 123_456_789)?;
     let must = [
         ("setuid", "mode", "6711"),
         ("setuid", "owner", "1:2"),
-        ("setuid", "mtime", "1000000000.123456789"),
+        ("setuid", "mtime", time.as_str()),
         ("setuid", "content", "\"run me\""),
         ("sticky", "mode", "1777"),
         ("setgid", "mode", "2705"),
