@@ -1,5 +1,14 @@
 //! Builds the components that ship inside nacre.
 
 fn main() -> std::process::ExitCode {
-    nacre_guest_build::guests(&["../overlay2"])
+    nacre_guest_build::guests(&[
+        "../selection",
+        "../overlay2",
+        "../overlay",
+        "../btrfs",
+        "../zfs",
+        "../aufs",
+        "../devicemapper",
+        "../vfs",
+    ])
 }

@@ -40,17 +40,21 @@ def mounts_below(directory):
 
 
 @contextlib.contextmanager
-def fresh_fs():
-    """A new ext4 on a sparse file. A used one misleads: creating files soon after a mass delete is slow."""
+def fresh_fs(kind="ext4"):
+    """A new file system on a sparse file. A used one misleads: creating files soon after a mass delete is slow."""
     directory = tempfile.mkdtemp(prefix="nacre-bench-", dir="/var/tmp")
     image, point = directory + "/image", directory + "/mnt"
     try:
         with open(image, "wb") as file:
             file.truncate(8 << 30)
         os.mkdir(point)
-        command("mkfs.ext4", "-q", "-E", "nodiscard", image)
-        # The inode tables are written when they are needed, not by a thread while something is measured.
-        command("mount", "-o", "loop,noinit_itable", image, point)
+        if kind == "ext4":
+            command("mkfs.ext4", "-q", "-E", "nodiscard", image)
+            # The inode tables are written when they are needed, not by a thread while something is measured.
+            command("mount", "-o", "loop,noinit_itable", image, point)
+        else:
+            command("mkfs." + kind, "-q", image)
+            command("mount", "-o", "loop", image, point)
         command("sync")
         yield point
     finally:
@@ -83,13 +87,13 @@ def daemon(words, ready, log):
 
 
 @contextlib.contextmanager
-def dockerd(directory):
+def dockerd(directory, driver="overlay2"):
     """Docker with its data below a directory; yields the beginning of a client's command."""
     socket = "unix://" + directory + "/docker.socket"
     client = ["docker", "-H", socket]
     server = ["dockerd", "--data-root", directory + "/docker", "--exec-root", directory + "/docker-exec"]
     server += ["--pidfile", directory + "/docker.pid", "-H", socket, "--bridge=none", "--iptables=false"]
-    server += ["--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--storage-driver", "overlay2"]
+    server += ["--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--storage-driver", driver]
     with daemon(server, client + ["version"], directory + "/docker.log"):
         yield client
 

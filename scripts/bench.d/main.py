@@ -8,12 +8,20 @@ import sys
 
 import call
 import container
+import drivers
 import load
 import ps
 import report
 import union
 
-BENCHMARKS = {"load": load.run, "container": container.run, "ps": ps.run, "call": call.run, "union": union.run}
+BENCHMARKS = {
+    "load": load.run,
+    "container": container.run,
+    "ps": ps.run,
+    "call": call.run,
+    "drivers": drivers.run,
+    "union": union.run,
+}
 
 
 def main():

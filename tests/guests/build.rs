@@ -1,5 +1,5 @@
-//! Builds the components of this crate's folders.
+//! Builds the components of this crate's folders, and the smallest driver.
 
 fn main() -> std::process::ExitCode {
-    nacre_guest_build::guests(&["hostile", "fickle"])
+    nacre_guest_build::guests(&["hostile", "fickle", "broken", "policy", "../../drivers/plain"])
 }

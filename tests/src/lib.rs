@@ -22,6 +22,7 @@ mod nacre;
 mod outcome;
 pub mod peers;
 mod tree;
+pub mod zfs;
 
 pub use loopfs::{FsKind, LoopFs};
 pub use mounts::{mounts_below, unmount_below};
@@ -49,6 +50,16 @@ pub fn shell(script: &str) -> String {
 /// The repository.
 pub fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Waits until something is so, which it must be within two minutes.
+#[track_caller]
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let since = std::time::Instant::now();
+    while !holds() {
+        assert!(since.elapsed().as_secs() < 120, "{what}: not within 120 s");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// A throw-away directory on the disk that tests work on.

@@ -9,7 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 /// Mount points at or below a directory, the innermost first.
 pub fn mounts_below(dir: &Path) -> Vec<PathBuf> {
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let table = std::fs::read("/proc/self/mountinfo").expect("reading /proc/self/mountinfo");
+    let table = std::fs::read("/proc/thread-self/mountinfo").expect("reading the mounts of this thread");
     let mut found: Vec<PathBuf> = table
         .split(|b| *b == b'\n')
         .filter_map(|line| line.split(|b| *b == b' ').nth(4))

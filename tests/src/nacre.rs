@@ -14,6 +14,7 @@ use crate::{FsKind, LoopFs, Outcome, mounts_below, scratch, unmount_below};
 pub struct Nacre {
     // Dropped in this order: the directory lies on the file system.
     root: PathBuf,
+    driver: Option<&'static str>,
     _dir: Option<TempDir>,
     _fs: Option<LoopFs>,
 }
@@ -23,13 +24,28 @@ impl Nacre {
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
         let dir = scratch();
-        Self { root: dir.path().join("root"), _dir: Some(dir), _fs: None }
+        Self { root: dir.path().join("root"), driver: None, _dir: Some(dir), _fs: None }
     }
 
     /// A root on a fresh file system of 4 GB (sparse); none where the tool for it is absent.
     pub fn on(kind: FsKind) -> Option<Self> {
-        let fs = LoopFs::new(kind, 4096)?;
-        Some(Self { root: fs.path().join("root"), _dir: None, _fs: Some(fs) })
+        Some(Self::at(LoopFs::new(kind, 4096)?))
+    }
+
+    /// A root on a file system.
+    pub fn at(fs: LoopFs) -> Self {
+        Self { root: fs.path().join("root"), driver: None, _dir: None, _fs: Some(fs) }
+    }
+
+    /// A root in a directory of somebody else's.
+    pub fn below(dir: &Path) -> Self {
+        Self { root: dir.join("root"), driver: None, _dir: None, _fs: None }
+    }
+
+    /// The same with all commands naming a driver.
+    pub fn with_driver(mut self, driver: &'static str) -> Self {
+        self.driver = Some(driver);
+        self
     }
 
     /// The storage root.
@@ -54,6 +70,7 @@ impl Nacre {
             command.env_remove(name);
         }
         command.env("NACRE_ROOT", &self.root).args(args);
+        command.envs(self.driver.map(|driver| ("NACRE_DRIVER", driver)));
         command
     }
 

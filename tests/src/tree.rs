@@ -46,7 +46,7 @@ impl Tree {
     /// Reads a tree, contents and all.
     pub fn read(root: &Path) -> Self {
         let mut tree = Self::default();
-        let mut groups: BTreeMap<(u64, u64), Vec<u8>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
         let mut todo = vec![PathBuf::new()];
         while let Some(relative) = todo.pop() {
             let path = root.join(&relative);
@@ -61,11 +61,16 @@ impl Tree {
             tree.entries.insert(relative.into_os_string().into_vec(), entry);
         }
         // Groups are named after their first path in order, not in the order of reading.
-        for (path, entry) in &mut tree.entries {
+        for path in tree.entries.keys() {
             let meta = std::fs::symlink_metadata(root.join(OsStr::from_bytes(path))).expect("stat");
             if meta.nlink() > 1 && !meta.is_dir() {
-                let first = groups.entry((meta.dev(), meta.ino())).or_insert_with(|| path.clone());
-                entry.links_to = Some(first.clone());
+                groups.entry((meta.dev(), meta.ino())).or_default().push(path.clone());
+            }
+        }
+        // A file's other names may all be outside of the tree.
+        for names in groups.values().filter(|names| names.len() > 1) {
+            for name in names {
+                tree.entries.entry(name.clone()).and_modify(|entry| entry.links_to = Some(names[0].clone()));
             }
         }
         tree

@@ -73,8 +73,13 @@ impl Guest {
         let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
         remap.extend(env::var_os("CARGO_HOME").map(PathBuf::from).or(home).map(|path| (path, "cargo")));
         remap.extend(toolchain.sysroot().map(|path| (path.join("lib/rustlib/src/rust"), "rust")));
-        let flags = remap.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()));
-        flags.collect::<Vec<_>>().join("\x1f")
+        let mut flags: Vec<_> = remap
+            .iter()
+            .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
+            .collect();
+        // Numbers that the linker fills in take the bytes that they need, and not five each.
+        flags.push("-Clink-arg=--compress-relocations".to_owned());
+        flags.join("\x1f")
     }
 
     /// Everything of this workspace that the guest was made of, as the compiler noted it (its sources, those of

@@ -22,8 +22,19 @@ macro_rules! builtin {
     };
 }
 
-/// All of them.
-pub static BUILTIN: &[Builtin] = &[builtin!("overlay2")];
+/// The storage drivers.
+pub static BUILTIN: &[Builtin] = &[
+    builtin!("overlay2"),
+    builtin!("overlay"),
+    builtin!("btrfs"),
+    builtin!("zfs"),
+    builtin!("aufs"),
+    builtin!("devicemapper"),
+    builtin!("vfs"),
+];
+
+/// nacre's own selection policy.
+pub static SELECTION: Builtin = builtin!("selection");
 
 /// The one with this name.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, Example, LayerKind, MountRequest, OverlayOption, OverlayUpper,
-    Setting, Step, ensure_dir, home, make_dir, mount_bind, mount_overlay, remove_tree, symlink, unmount,
-    write_file,
+    Setting, Step, ensure_dir, home, limit, make_dir, mount_bind, mount_overlay, remove_tree, symlink,
+    unmount, write_file,
 };
 
 /// Ids of the layers that the examples tell of, with the short names that follow from them.
@@ -32,7 +32,8 @@ fn begun(layer: (char, &str)) -> Vec<Step> {
 }
 
 fn settings(volatile: bool) -> Vec<Setting> {
-    vec![Setting { name: "volatile".into(), value: volatile.to_string() }]
+    let setting = |name: &str, value: &str| Setting { name: name.into(), value: value.into() };
+    vec![setting("volatile", &volatile.to_string()), setting("size", "0"), setting("inodes", "0")]
 }
 
 fn off() -> Vec<OverlayOption> {
@@ -64,6 +65,17 @@ fn creating() -> Vec<Example> {
     let create = |layer, kind, parents| {
         Call::Create(CreateRequest { id: id(layer), kind, parents, settings: settings(false) })
     };
+    let limited = {
+        let sized = |mut setting: Setting| {
+            setting.value = if setting.name == "size" { (10_u64 << 30).to_string() } else { setting.value };
+            setting
+        };
+        let settings = settings(false).into_iter().map(sized).collect();
+        let parents = Some(vec![]);
+        Call::Create(CreateRequest { id: id(OWN), kind: LayerKind::Container, parents, settings })
+    };
+    let mut limiting = begun(OWN);
+    limiting.insert(2, limit(home(id(OWN)), Some(10 << 30), None));
     let mut container = begun(OWN);
     container.push(make_dir(home(format!("{}/work", id(OWN))), 0o700));
     container.push(write_file(
@@ -83,6 +95,7 @@ fn creating() -> Vec<Example> {
             create(OWN, LayerKind::Container, Some(vec![id(TOP), id(BASE)])),
             container,
         ),
+        example("a container with --storage-opt size=10G, on an empty image", limited, limiting),
     ]
 }
 

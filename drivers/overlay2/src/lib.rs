@@ -22,6 +22,7 @@
 mod depth;
 mod examples;
 mod layer;
+mod limit;
 mod mount;
 
 use nacre_driver_sdk::{
@@ -32,6 +33,7 @@ use nacre_driver_sdk::{
 };
 
 use layer::{LINKS, Layer};
+use limit::Limits;
 
 /// The driver.
 #[derive(Debug)]
@@ -48,12 +50,15 @@ impl StorageDriver for Overlay2 {
             summary: "One folder for each layer, in Docker's layout, stacked by the kernel's overlayfs."
                 .into(),
             roles: vec![Role::StorageDriver],
-            grants: vec![Grant::Tree, Grant::MountOverlay, Grant::MountBind],
-            options: vec![flag(
+            grants: vec![Grant::Tree, Grant::MountOverlay, Grant::MountBind, Grant::Limit],
+            options: [flag(
                 "volatile",
                 false,
                 "Never sync what containers write: faster, and lost with the machine's power.",
-            )],
+            )]
+            .into_iter()
+            .chain(limit::options())
+            .collect(),
         }
     }
 
@@ -79,6 +84,7 @@ impl StorageDriver for Overlay2 {
         if settings.flag("volatile")? && !overlay.volatile {
             return Err(unavailable("volatile"));
         }
+        limit::limits(facts, settings)?;
         Ok(Suitability { max_depth: depth::limit(overlay) })
     }
 
@@ -87,13 +93,18 @@ impl StorageDriver for Overlay2 {
         let parents = request.parents.as_deref().unwrap_or_default();
         let lower = layer::lower(parents)?;
         depth::check(facts, parents.len(), request.kind)?;
-        let mut steps = vec![
-            ensure_dir(home(LINKS), 0o700),
-            make_dir(layer.dir(), 0o710),
+        let mut steps = vec![ensure_dir(home(LINKS), 0o700), make_dir(layer.dir(), 0o710)];
+        if request.kind == LayerKind::Container
+            && let Some(Limits { bytes, inodes }) = limit::limits(facts, &request.settings)?
+        {
+            // Before anything is in the folder: what is made there is then counted.
+            steps.push(nacre_driver_sdk::limit(layer.dir(), bytes, inodes));
+        }
+        steps.extend([
             make_dir(layer.diff(), 0o755),
             symlink(layer.link(), format!("../{}/diff", layer.id)),
             write_file(layer.file("link"), layer.short.as_bytes(), 0o644),
-        ];
+        ]);
         if request.kind == LayerKind::Container && !parents.is_empty() {
             steps.push(make_dir(layer.work(), 0o700));
             steps.push(write_file(layer.file("lower"), lower, 0o644));

@@ -6,7 +6,7 @@ use nacre_driver_overlay2::Overlay2;
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, DepthFault, Facts, Filesystem, KernelVersion, LayerKind,
     MountRequest, OptionFault, OptionReason, OverlayFacts, OverlayOption, Refusal, Requirement, Setting,
-    Step, StorageDriver,
+    Step, StorageDriver, home, limit, make_dir,
 };
 
 fn capable() -> Facts {
@@ -32,6 +32,10 @@ fn capable() -> Facts {
             reflink: true,
             project_quota: true,
         },
+        filesystems: vec!["ext4".into(), "overlay".into()],
+        tools: vec![],
+        zfs: None,
+        thin_pools: false,
     }
 }
 
@@ -42,7 +46,16 @@ fn with_overlay(change: impl FnOnce(&mut OverlayFacts)) -> Facts {
 }
 
 fn volatile(value: bool) -> Vec<Setting> {
-    vec![Setting { name: "volatile".into(), value: value.to_string() }]
+    limited(value, 0, 0)
+}
+
+fn limited(volatile: bool, size: u64, inodes: u64) -> Vec<Setting> {
+    let setting = |name: &str, value: String| Setting { name: name.into(), value };
+    vec![
+        setting("volatile", volatile.to_string()),
+        setting("size", size.to_string()),
+        setting("inodes", inodes.to_string()),
+    ]
 }
 
 fn chain(length: usize) -> Vec<String> {
@@ -167,6 +180,35 @@ fn a_container_on_an_empty_image_is_a_writable_bind_mount() {
     let steps = mount(&capable(), LayerKind::Container, 0, false);
     let Some(Step::MountBind(bind)) = steps.last() else { panic!("{steps:?}") };
     assert!(!bind.read_only);
+}
+
+#[test]
+fn a_limit_is_on_the_containers_folder_before_anything_is_in_it() {
+    let create = |kind, settings| {
+        let request = CreateRequest { id: "e".repeat(64), kind, parents: Some(chain(1)), settings };
+        Overlay2::create_layer(&capable(), &request).unwrap().steps
+    };
+    let steps = create(LayerKind::Container, limited(false, 4096, 7));
+    let place = home("e".repeat(64));
+    assert_eq!(steps[1..3], [make_dir(place.clone(), 0o710), limit(place, Some(4096), Some(7))]);
+    let is_limited = |steps: Vec<Step>| steps.iter().any(|step| matches!(step, Step::Limit(_)));
+    assert!(is_limited(create(LayerKind::Container, limited(false, 0, 1))));
+    assert!(!is_limited(create(LayerKind::Container, volatile(false))));
+    assert!(!is_limited(create(LayerKind::Image, limited(false, 4096, 7))));
+}
+
+#[test]
+fn a_limit_is_refused_where_the_file_system_has_no_project_quota() {
+    let mut facts = capable();
+    facts.home.project_quota = false;
+    let missing = Refusal::Unsupported(Requirement::Quota);
+    for settings in [limited(false, 4096, 0), limited(false, 0, 1)] {
+        assert_eq!(Overlay2::probe(&facts, &settings), Err(missing.clone()));
+        let request =
+            CreateRequest { id: "e".repeat(64), kind: LayerKind::Container, parents: Some(vec![]), settings };
+        assert_eq!(Overlay2::create_layer(&facts, &request).map(|made| made.steps), Err(missing.clone()));
+    }
+    assert!(Overlay2::probe(&facts, &volatile(false)).is_ok());
 }
 
 #[test]

@@ -3,11 +3,32 @@
 use std::marker::PhantomData;
 use std::sync::Once;
 
-use crate::bindings::exports::nacre::storage::{component, storage_driver};
+use crate::bindings::described::exports::nacre::storage::component;
+use crate::bindings::storage_driver::exports::nacre::storage::storage_driver;
 use crate::{
-    CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, HomeLayout, MountRequest,
-    Mounted, Place, Plan, Refusal, Setting, Suitability,
+    Call, CommitRequest, CreateRequest, Description, Difference, Example, Facts, HomeLayout, MountRequest,
+    Place, Plan, Planned, Refusal, Setting, Suitability, Whiteouts,
 };
+
+/// A new layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The steps that make it. Undone if the layer is not finished.
+    pub steps: Plan,
+    /// Where an image layer's content goes. For a container layer: where its changes are.
+    pub content: Place,
+    /// How deleted names are to be written there.
+    pub format: Whiteouts,
+}
+
+/// A chain shown as one tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted {
+    /// The steps that mount it. Undone if the mount is not finished.
+    pub steps: Plan,
+    /// Where the tree is then.
+    pub target: Place,
+}
 
 /// A storage driver. What each function must answer is in `wit/storage-driver.wit`, with the life of a layer.
 ///
@@ -73,7 +94,7 @@ pub trait StorageDriver {
     /// The id is none.
     fn footprint(id: &str) -> Result<Vec<Place>, Refusal>;
 
-    /// Worked examples, at least one for each function that plans. They are run as tests.
+    /// Worked examples, at least one for each call. They are run as tests.
     fn examples() -> Vec<Example>;
 }
 
@@ -87,7 +108,13 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         type NacreExportedDriver = $crate::Exported<$driver>;
         #[cfg(target_arch = "wasm32")]
-        $crate::bindings::__export_storage_driver!(NacreExportedDriver with_types_in $crate::bindings);
+        $crate::bindings::described::__export_described!(
+            NacreExportedDriver with_types_in $crate::bindings::described
+        );
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::storage_driver::__export_storage_driver!(
+            NacreExportedDriver with_types_in $crate::bindings::storage_driver
+        );
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() -> $crate::Description = <$driver as $crate::StorageDriver>::describe;
     };
@@ -116,29 +143,25 @@ impl<D: StorageDriver> storage_driver::Guest for Exported<D> {
         D::probe(&facts, &settings)
     }
 
-    fn create_layer(facts: Facts, request: CreateRequest) -> Result<Created, Refusal> {
+    fn plan_for(facts: Option<Facts>, call: Call) -> Result<Planned, Refusal> {
         report_panics();
-        D::create_layer(&facts, &request)
-    }
-
-    fn commit(facts: Facts, request: CommitRequest) -> Result<Plan, Refusal> {
-        report_panics();
-        D::commit(&facts, &request)
-    }
-
-    fn mount(facts: Facts, request: MountRequest) -> Result<Mounted, Refusal> {
-        report_panics();
-        D::mount(&facts, &request)
-    }
-
-    fn unmount(id: String) -> Result<Plan, Refusal> {
-        report_panics();
-        D::unmount(&id)
-    }
-
-    fn remove(id: String) -> Result<Plan, Refusal> {
-        report_panics();
-        D::remove(&id)
+        // The contract promises them with these calls.
+        #[allow(clippy::expect_used)]
+        let facts = || facts.as_ref().expect("the host gave no facts");
+        let steps = match call {
+            Call::Create(request) => {
+                let Created { steps, content, format } = D::create_layer(facts(), &request)?;
+                return Ok(Planned { steps, at: Some(content), format: Some(format) });
+            }
+            Call::Mount(request) => {
+                let Mounted { steps, target } = D::mount(facts(), &request)?;
+                return Ok(Planned { steps, at: Some(target), format: None });
+            }
+            Call::Commit(request) => D::commit(facts(), &request),
+            Call::Unmount(id) => D::unmount(&id),
+            Call::Remove(id) => D::remove(&id),
+        };
+        Ok(Planned { steps: steps?, at: None, format: None })
     }
 
     fn usage(id: String) -> Result<Place, Refusal> {
@@ -163,7 +186,7 @@ impl<D: StorageDriver> storage_driver::Guest for Exported<D> {
 }
 
 /// A panic's message is the last thing that the component says: nacre puts it into its report.
-fn report_panics() {
+pub(crate) fn report_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| std::panic::set_hook(Box::new(|panic| crate::log::warn(&panic.to_string()))));
 }

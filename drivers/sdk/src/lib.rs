@@ -107,32 +107,45 @@
 #[doc(hidden)]
 pub mod bindings;
 
+mod datasets;
 mod driver;
 pub mod log;
 mod place;
+pub mod selection;
 mod settings;
 pub mod state;
 mod steps;
+mod thin;
 
-pub use bindings::exports::nacre::storage::component::{Description, Grant, OptionSpec, OptionType, Role};
-pub use bindings::exports::nacre::storage::storage_driver::{
-    Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
-    Suitability,
+pub use bindings::described::exports::nacre::storage::component::{
+    Description, Grant, OptionSpec, OptionType, Role,
 };
-pub use bindings::nacre::storage::plan::{
-    CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
-    Rename, SetState, Step, Symlink, WriteFile,
+pub use bindings::storage_driver::exports::nacre::storage::storage_driver::{
+    Call, CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Planned, Suitability,
 };
-pub use bindings::nacre::storage::types::{
+pub use bindings::storage_driver::nacre::storage::plan::{
+    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
+    OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step,
+    SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync,
+    VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+};
+pub use bindings::storage_driver::nacre::storage::types::{
     DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,
-    OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts,
+    OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts, ZfsFacts,
+};
+pub use datasets::{
+    mount_aufs, mount_zfs, zfs_clone, zfs_create, zfs_destroy, zfs_destroy_snapshot, zfs_set, zfs_snapshot,
 };
 #[doc(hidden)]
 pub use driver::Exported;
-pub use driver::StorageDriver;
+pub use driver::{Created, Mounted, StorageDriver};
 pub use place::{home, layer_id, run};
 pub use settings::{Settings, bytes, choice, flag, number, text, unavailable};
 pub use steps::{
-    copy_tree, ensure_dir, make_dir, mount_bind, mount_overlay, mount_tmpfs, remove_state, remove_tree,
-    rename, set_state, symlink, unmount, write_file,
+    copy_tree, ensure_dir, limit, link_tree, make_dir, mount_bind, mount_overlay, mount_tmpfs, remove_state,
+    remove_tree, rename, set_state, subvolume_create, subvolume_delete, subvolume_snapshot, symlink, unmount,
+    write_file,
+};
+pub use thin::{
+    thin_activate, thin_create, thin_deactivate, thin_delete, thin_mount, thin_pool, thin_snapshot, thin_sync,
 };

@@ -1,7 +1,7 @@
 //! Messages for people. They go to nacre's log, and the last ones are part of the report when a component
 //! fails. In native unit tests they go to standard error.
 
-use crate::bindings::nacre::storage::log::Level;
+use crate::bindings::described::nacre::storage::log::Level;
 
 /// A message for the component's author.
 pub fn debug(message: &str) {
@@ -20,7 +20,7 @@ pub fn warn(message: &str) {
 
 #[cfg(target_arch = "wasm32")]
 fn write(level: Level, message: &str) {
-    crate::bindings::nacre::storage::log::write(level, message);
+    crate::bindings::described::nacre::storage::log::write(level, message);
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -5,7 +5,7 @@
 #[must_use]
 pub fn get(key: &str) -> Option<Vec<u8>> {
     #[cfg(target_arch = "wasm32")]
-    return crate::bindings::nacre::storage::state::get(key);
+    return crate::bindings::described::nacre::storage::state::get(key);
     #[cfg(not(target_arch = "wasm32"))]
     {
         let _ = key;
@@ -17,7 +17,7 @@ pub fn get(key: &str) -> Option<Vec<u8>> {
 #[must_use]
 pub fn keys(prefix: &str) -> Vec<String> {
     #[cfg(target_arch = "wasm32")]
-    return crate::bindings::nacre::storage::state::keys(prefix);
+    return crate::bindings::described::nacre::storage::state::keys(prefix);
     #[cfg(not(target_arch = "wasm32"))]
     {
         let _ = prefix;

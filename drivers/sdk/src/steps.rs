@@ -1,8 +1,8 @@
 //! One constructor for each kind of step. What each does, and how it is undone, is in `wit/plan.wit`.
 
 use crate::{
-    CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Place,
-    Rename, SetState, Step, Symlink, WriteFile,
+    CopyTree, EnsureDir, Limit, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper,
+    Place, Rename, SetState, Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, WriteFile,
 };
 
 /// Make a directory that does not exist yet.
@@ -33,10 +33,40 @@ pub fn rename(source: Place, target: Place) -> Step {
     Step::Rename(Rename { source, target })
 }
 
-/// Copy a tree with everything that it holds.
+/// Copy a tree with everything that it holds; data is shared where the file system can.
 #[must_use]
 pub fn copy_tree(source: Place, target: Place) -> Step {
-    Step::CopyTree(CopyTree { source, target })
+    Step::CopyTree(CopyTree { source, target, sharing: Sharing::Data })
+}
+
+/// Make a tree of the same directories whose other entries are hard links.
+#[must_use]
+pub fn link_tree(source: Place, target: Place) -> Step {
+    Step::CopyTree(CopyTree { source, target, sharing: Sharing::Files })
+}
+
+/// Make an empty subvolume.
+#[must_use]
+pub fn subvolume_create(at: Place, mode: u32) -> Step {
+    Step::SubvolumeCreate(SubvolumeCreate { at, mode })
+}
+
+/// Make a writable snapshot of a subvolume.
+#[must_use]
+pub fn subvolume_snapshot(source: Place, target: Place) -> Step {
+    Step::SubvolumeSnapshot(SubvolumeSnapshot { source, target })
+}
+
+/// Delete a subvolume and the subvolumes inside it.
+#[must_use]
+pub fn subvolume_delete(at: Place) -> Step {
+    Step::SubvolumeDelete(at)
+}
+
+/// Limit what a tree may take up.
+#[must_use]
+pub fn limit(at: Place, bytes: Option<u64>, inodes: Option<u64>) -> Step {
+    Step::Limit(Limit { at, bytes, inodes })
 }
 
 /// Remove a file, or a directory with all that it holds.

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{container, driver, image, info, inspect, layer, shell, system, why};
 use crate::context::Context;
+use crate::docker;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::topics;
@@ -42,21 +43,22 @@ pub struct Cli {
 /// What holds for every command.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Where images and containers are kept
-    #[arg(long, value_name = "DIR", env = "NACRE_ROOT", default_value = "/var/lib/nacre")]
+    /// Where images and containers are kept (or NACRE_ROOT)
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/nacre")]
     #[arg(global = true, help_heading = GLOBAL, hide_short_help = true)]
     pub root: PathBuf,
-    /// The storage driver for new layers, by name or by its component's file [default: the one in use]
-    #[arg(long, value_name = "NAME|FILE", env = "NACRE_DRIVER")]
+    /// The storage driver for new layers, by name or by its component's file (or NACRE_DRIVER) [default: the one
+    /// in use]
+    #[arg(long, value_name = "NAME|FILE")]
     #[arg(global = true, help_heading = GLOBAL, hide_short_help = true)]
     pub driver: Option<String>,
     /// An option of a driver, for every layer
-    #[arg(id = "engine_storage_opt", long = "storage-opt", value_name = "DRIVER.OPTION=VALUE")]
+    #[arg(id = "engine_storage_opt", long = "storage-opt", value_name = "DRIVER.OPTION=VALUE", value_parser = storage_opt)]
     #[arg(help_heading = GLOBAL)]
     pub storage_opts: Vec<String>,
     /// What to log on standard error: off, error, warn, info, debug, trace, or directives such as
-    /// `nacre_engine=debug`
-    #[arg(short = 'l', long, value_name = "LEVEL", env = "NACRE_LOG", default_value = "warn")]
+    /// `nacre_engine=debug` (or NACRE_LOG)
+    #[arg(short = 'l', long, value_name = "LEVEL", default_value = "warn")]
     #[arg(help_heading = GLOBAL)]
     pub log_level: String,
     /// Log what nacre does (the same as --log-level debug)
@@ -88,7 +90,7 @@ pub enum ExplainForm {
 /// `--format`, for listings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Format {
-    /// `json` (an object per line), `table`, `table TEMPLATE` or a Go template such as '{{.ID}}'
+    /// `json` (an object per line), `table`, `table TEMPLATE` or a Go template: see `nacre help formats`
     #[arg(id = "format", long = "format", value_name = "FORMAT")]
     pub format: Option<String>,
 }
@@ -204,7 +206,7 @@ pub fn command() -> clap::Command {
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     command
         .help_template(format!(
-            "{{about}}\n\n{{usage-heading}} nacre [OPTIONS] COMMAND\n{overview}\nOptions:\n{{options}}\n\n{{after-help}}"
+            "{{about}}\n\n{{usage-heading}} nacre [OPTIONS] COMMAND\n{overview}\nOptions:\n{{options}}{{after-help}}"
         ))
         .after_help(format!(
             "{examples}\n\n`nacre help COMMAND` says more of a command, and `nacre help TOPIC` of: {}.",
@@ -212,10 +214,27 @@ pub fn command() -> clap::Command {
         ))
 }
 
-/// Parses a command line.
+/// Parses a command line. What it does not say is taken from the environment.
 pub fn parse(argv: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(argv)?;
+    let words: Vec<String> = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut command = with_environment(command());
+    if words.iter().any(|word| word == "--no-color") {
+        // What clap says itself, before there are options to look at.
+        command = command.color(clap::ColorChoice::Never);
+    }
+    let matches = command.try_get_matches_from(argv).map_err(|e| docker::told(e, &words))?;
     Cli::from_arg_matches(&matches)
+}
+
+/// Variables as defaults. clap's own way with variables takes them for given, and so as needed in usage lines.
+fn with_environment(command: clap::Command) -> clap::Command {
+    [("root", "NACRE_ROOT"), ("driver", "NACRE_DRIVER"), ("log_level", "NACRE_LOG")].into_iter().fold(
+        command,
+        |command, (argument, variable)| match std::env::var_os(variable).filter(|value| !value.is_empty()) {
+            Some(value) => command.mut_arg(argument, |argument| argument.default_value(value)),
+            None => command,
+        },
+    )
 }
 
 fn overview(command: &clap::Command) -> String {
@@ -229,4 +248,17 @@ fn overview(command: &clap::Command) -> String {
         }
     }
     text
+}
+
+/// `NAME=VALUE`, or `NAME` for what it is here.
+pub fn variable(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('=') || text.is_empty() { Err("a variable has a name") } else { Ok(text.to_owned()) }
+}
+
+/// Docker writes `dm.` for what the options of devicemapper are called here.
+pub fn storage_opt(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(match text.strip_prefix("dm.") {
+        Some(option) => format!("devicemapper.{option}"),
+        None => text.to_owned(),
+    })
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use nacre_engine::Class;
 
-use crate::exit;
 use crate::out::escape;
+use crate::{exit, wording};
 
 /// A failed command: an error with its causes, a line of help, and the exit code.
 #[derive(Debug)]
@@ -152,8 +152,8 @@ impl Diagnostic for Failure {
 /// A failed use case: the engine's message, the causes below it, and its help.
 impl From<nacre_engine::Error> for Failure {
     fn from(error: nacre_engine::Error) -> Self {
-        let mut failure = Self::new(exit::of(&error), error.to_string());
-        failure.help = error.help().or_else(|| {
+        let mut failure = Self::new(exit::of(&error), wording::message(&error));
+        failure.help = wording::help(&error).or_else(|| {
             (error.class() == Class::Component)
                 .then(|| "with --debug, nacre tells what the component logged".to_owned())
         });
@@ -169,7 +169,8 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::silent(exit::OK);
         }
-        Self::new(exit::FAILED, "cannot write to standard output").caused_by(error)
+        let code = if error.kind() == io::ErrorKind::StorageFull { exit::NO_SPACE } else { exit::FAILED };
+        Self::new(code, "cannot write to standard output").caused_by(error)
     }
 }
 

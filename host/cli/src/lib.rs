@@ -18,11 +18,13 @@
 pub mod args;
 pub mod cmd;
 pub mod context;
+mod docker;
 pub mod exit;
 pub mod failure;
 pub mod log;
 pub mod out;
 pub mod topics;
+mod wording;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -106,18 +106,35 @@ debian       latest    aaaaaaaaaaaa   3 days ago   170MB
 }
 
 #[test]
-fn the_layer_tree_is_indented_where_it_branches() {
+fn the_layer_tree_has_a_line_from_each_layer_to_the_one_below_it() {
     assert_eq!(
-        layer::render_tree(layers(), None, false).unwrap(),
+        layer::render_tree(&layers(), None, None, false).unwrap(),
         "\
-LAYER             SIZE      SHARED BY   TOP OF
-111111111111      1MB       3 images
-222222222222      1MB       3 images    base:1
-├─ 333333333333   1MB       1 image
-│  444444444444   1MB       1 image     app:1
-└─ 555555555555   1MB       1 image     app:2
-666666666666      1MB       no image
+LAYER                   SIZE      IMAGES                 TOP OF
+111111111111            1MB       app:1, app:2, base:1
+└─ 222222222222         1MB       app:1, app:2, base:1   base:1
+   ├─ 333333333333      1MB       app:1
+   │  └─ 444444444444   1MB       app:1                  app:1
+   └─ 555555555555      1MB       app:2                  app:2
+666666666666            1MB
 "
+    );
+    let json = layer::render_tree(&layers(), None, Some("json"), false).unwrap();
+    let rows: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let relations: Vec<_> =
+        rows.iter().map(|r| (&r["ID"], &r["Parent"], &r["Depth"], &r["SharedBy"])).collect();
+    let (one, three, four) = (json!("1".repeat(12)), json!("3".repeat(12)), json!("4".repeat(12)));
+    assert_eq!(relations[0], (&one, &json!(""), &json!(0), &json!("3 images")));
+    assert_eq!(relations[3], (&four, &three, &json!(3), &json!("1 image")));
+}
+
+#[test]
+fn two_bases_are_not_one_chain() {
+    let mut two = layers();
+    two.retain(|layer| ["1", "2", "6"].iter().any(|id| layer.chain_id.ends_with(id)));
+    assert_eq!(
+        layer::render_tree(&two, None, Some("{{.Tree}}"), false).unwrap(),
+        "111111111111\n└─ 222222222222\n666666666666\n"
     );
 }
 

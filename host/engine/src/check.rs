@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use nacre_plugin::storage::Difference;
 use nacre_plugin::types::{Place, Root};
-use nacre_store::Depth;
+use nacre_store::{Depth, LayerId, Mount};
 use nacre_sys::mount::below;
 
 use crate::driver::Driver;
 use crate::mount::is_mounted;
+use crate::plan::run::{delete_volume, volumes};
 use crate::types::Finding;
 use crate::{Engine, Error};
 
@@ -18,6 +20,7 @@ impl Engine {
     pub fn check(&self, repair: bool) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         if repair {
+            self.make_room();
             let swept = self.store.sweep_content()?;
             findings.extend(swept.into_iter().map(|(digest, size)| Finding {
                 kind: "unneeded-content".to_owned(),
@@ -31,13 +34,19 @@ impl Engine {
             message: finding.to_string(),
             repaired: false,
         }));
+        findings.extend(self.forgotten_processes(repair)?.into_iter().map(|id| Finding {
+            repaired: repair,
+            ..finding("orphan", format!("what is kept of the container {id} belongs to no container"))
+        }));
         for name in self.drivers_with_homes()? {
             match self.driver(&name) {
                 Ok(driver) => self.check_driver(&driver, repair, &mut findings)?,
-                Err(Error::NotFound { .. }) => findings.push(finding(
-                    "absent-driver",
-                    format!("layers are held by the driver {name}, which is not here: name its component's file with --driver"),
-                )),
+                Err(error) if error.is_of_driver() => {
+                    findings.push(finding(
+                        "absent-driver",
+                        format!("layers of {name} cannot be looked at: {error}"),
+                    ));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -63,6 +72,7 @@ impl Engine {
         // What is there is listed before the records are read: what is made in between has no place in the list,
         // and what was made before has one in the records or in the journal.
         let entries = entries(driver)?;
+        let volumes = if driver.keeps_volumes() { volumes(driver.roots())? } else { Vec::new() };
         let real: BTreeSet<PathBuf> =
             below(driver.roots().home().path())?.into_iter().map(|mount| mount.mount_point).collect();
         let (layers, containers, mounts, journal) = self.store.read(|view| {
@@ -81,6 +91,10 @@ impl Engine {
             owned.extend(driver.footprint(layer)?.into_iter().map(key));
         }
         for layer in &recorded {
+            // One that is read while it is mounted has no place before.
+            if matches!(driver.diff(layer)?, Difference::Mounted) {
+                continue;
+            }
             let usage = driver.usage(layer)?;
             if !driver.roots().dir(usage.root).exists(&usage.path)? && self.is_recorded(driver, layer)? {
                 findings.push(finding(
@@ -103,20 +117,52 @@ impl Engine {
                 ..finding("orphan", format!("{} belongs to no layer", path.display()))
             });
         }
-        let expected: BTreeSet<PathBuf> = mounts.iter().map(|mount| mount.target.clone()).collect();
-        let is_changing =
-            |target: &Path| target.iter().any(|name| changing.iter().any(|layer| name == layer.as_str()));
-        for target in real.difference(&expected) {
-            if !is_changing(target) && is_mounted(target)? {
+        for volume in volumes.into_iter().filter(|v| !recorded.contains(v) && !changing.contains(v)) {
+            if repair {
+                delete_volume(driver.roots(), &volume)?;
+            }
+            let what = format!("the volume {volume} of {} belongs to no layer", driver.name());
+            findings.push(Finding { repaired: repair, ..finding("orphan", what) });
+        }
+        let recorded: BTreeSet<&PathBuf> = mounts.iter().map(|mount| &mount.target).collect();
+        for target in real.iter().filter(|target| !recorded.contains(target)) {
+            let holds_recorded = recorded.iter().any(|mount| mount.starts_with(target));
+            if !holds_recorded && self.is_stray(target)? {
                 findings.push(finding("stray-mount", format!("{} is mounted for nobody", target.display())));
             }
         }
         for mount in mounts.iter().filter(|m| m.driver == driver.name() && !real.contains(&m.target)) {
-            if self.store.read(|view| view.mount(&mount.dir))?.is_some() && !is_mounted(&mount.target)? {
-                findings.push(finding("lost-mount", format!("{} is not mounted", mount.target.display())));
-            }
+            findings.extend(self.check_lost(driver, mount, repair)?);
         }
         Ok(())
+    }
+
+    /// Whether a mount in a driver's home is in no record. Sure only while nobody mounts or unmounts its layer.
+    fn is_stray(&self, target: &Path) -> Result<bool, Error> {
+        let layer = target.iter().filter_map(|name| name.to_str()?.parse::<LayerId>().ok()).next();
+        let Some(layer) = layer else { return is_mounted(target) };
+        let _lock = self.store.lock_mount(&layer)?;
+        let known = self.store.read(|view| {
+            let changing = view.journal()?.iter().any(|entry| entry.new.subject == layer.as_str());
+            Ok(changing || view.mount(&layer)?.is_some())
+        })?;
+        Ok(!known && is_mounted(target)?)
+    }
+
+    /// A recorded mount that is not there: it was ended behind nacre's back. Where nobody needs it any more, a
+    /// repair forgets it, and takes away what was made for it.
+    fn check_lost(&self, driver: &Driver, mount: &Mount, repair: bool) -> Result<Option<Finding>, Error> {
+        let _lock = self.store.lock_mount(&mount.dir)?;
+        let Some(mount) = self.store.read(|view| view.mount(&mount.dir))? else { return Ok(None) };
+        if is_mounted(&mount.target)? {
+            return Ok(None);
+        }
+        let repaired = repair && !self.is_mount_needed(&mount.dir)?;
+        if repaired {
+            self.clear_lost_mount(driver, &mount.dir)?;
+        }
+        let message = format!("{} is not mounted", mount.target.display());
+        Ok(Some(Finding { repaired, ..finding("lost-mount", message) }))
     }
 
     /// Whether a layer is still in the records: it may have been removed meanwhile.
@@ -142,7 +188,7 @@ fn entries(driver: &Driver) -> Result<Vec<Place>, Error> {
         for entry in dir.entries()? {
             let name = entry.name.to_string_lossy();
             let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-            if !shared.contains(&path) {
+            if !shared.contains(&path) && !driver.keeps(&path) {
                 places.push(Place { root: Root::Home, path });
             }
         }

@@ -1,18 +1,24 @@
 //! New images: from a container's changes, and from a tar of a whole tree.
 
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 use nacre_archive::compression::Compression;
 use nacre_archive::digest::DiffId;
 use nacre_archive::image::config::{Change, Derivation, derive, parse_changes};
-use nacre_archive::layer::{BlobOptions, LayerError, PackOptions, UnpackOptions, Whiteouts, pack_changes};
+use nacre_archive::layer::{
+    BlobOptions, LayerError, PackOptions, Selected, UnpackOptions, pack_changes, pack_selected,
+};
 use nacre_archive::reference::Reference;
+use nacre_plugin::types::Whiteouts;
 use nacre_store::{Container, Image, LayerId};
+use nacre_union::ChangeKind;
 
 use crate::assemble::{Part, Parts, chain_ids};
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
+use crate::files::{PipeFault, through_pipe, while_at};
 use crate::filling::Filled;
 use crate::image::parse_reference;
 use crate::progress::{LayerStatus, Progress};
@@ -21,8 +27,8 @@ use crate::{Engine, Error};
 
 impl Engine {
     /// Make an image of a container: its image's layers, and one more with what the container changed.
-    /// Returns the image's ID. A running container is not paused: what it writes meanwhile may be in the
-    /// image or not.
+    /// Returns the image's ID. A running container is held still while its changes are read, unless the options
+    /// say otherwise: then what it writes meanwhile may be in the image or not.
     pub fn commit(&self, container: &str, options: &CommitOptions) -> Result<String, Error> {
         let container = self.find_container(container)?;
         let wishes = Wishes::of(options)?;
@@ -39,10 +45,12 @@ impl Engine {
             return self.explain_layer(&driver, &LayerId::random()?, below).map(|()| String::new());
         }
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(below))?;
+        let still = if options.pause { Some(self.hold_still(&container)?) } else { None };
         let placeholders = self.untouched_placeholders(&container)?;
         let filled = self.pack_into(&container, &placeholders, |tar| {
-            filling.fill(tar, BlobOptions::new(UnpackOptions::new(Whiteouts::Overlay)))
+            filling.fill(tar, BlobOptions::new(UnpackOptions::new(nacre_archive::layer::Whiteouts::Overlay)))
         })?;
+        drop(still);
         let config = ContainerConfig::of(&container)?;
         let created_by = config.args.join(" ");
         self.derive_image(&driver, base.as_ref(), filled, &wishes, Some(&created_by))
@@ -64,7 +72,7 @@ impl Engine {
         let filling = self.begin_layer(&driver, LayerId::random()?, Some(Vec::new()))?;
         progress.layer(&name, LayerStatus::Loading { done: 0, total: None });
         let filled = filling
-            .fill(&mut input, BlobOptions::new(UnpackOptions::new(Whiteouts::Overlay)))
+            .fill(&mut input, BlobOptions::new(UnpackOptions::new(nacre_archive::layer::Whiteouts::Overlay)))
             .map_err(|source| Error::Layer { layer: name.clone(), source })?;
         progress.layer(&name, LayerStatus::Done);
         let wishes = Wishes { message: wishes.message.or(Some(format!("Imported from {name}"))), ..wishes };
@@ -110,32 +118,53 @@ impl Engine {
     }
 
     /// Pack a container's changes as a layer's tar, for `work` to read meanwhile.
-    fn pack_into<T: Send>(
+    pub(crate) fn pack_into<T: Send>(
         &self,
         container: &Container,
         left_out: &[Vec<u8>],
         work: impl FnOnce(io::PipeReader) -> Result<T, LayerError> + Send,
     ) -> Result<T, Error> {
-        let (changes, _) = self.driver(&container.driver)?.changes(container.dir.as_str())?;
+        let opened = self.open_container(container)?;
+        let (content, format) = &*opened;
+        let selected = match format {
+            Whiteouts::None => Some(self.selected(container)?),
+            _ => None,
+        };
         let (reader, writer) =
             io::pipe().map_err(|e| Error::io("make a pipe for", container.name.as_str(), e))?;
         std::thread::scope(|scope| {
             let packer = scope.spawn(|| {
                 let exclude = |path: &[u8]| left_out.iter().any(|left| left == path);
                 let options = PackOptions { exclude: Some(&exclude), ..PackOptions::default() };
-                pack_changes(&changes, &options, writer)
+                match selected {
+                    Some(selected) => pack_selected(content, &selected, &options, writer),
+                    None => pack_changes(content, &options, writer),
+                }
             });
             let outcome = work(reader);
-            match packer.join() {
-                // A packer whose reader gave up only found its pipe closed.
-                Ok(packed) => {
-                    let value = outcome?;
-                    packed?;
-                    Ok(value)
-                }
+            let packed = match packer.join() {
+                Ok(packed) => packed,
                 Err(panic) => std::panic::resume_unwind(panic),
-            }
+            };
+            through_pipe(packed, outcome).map_err(|fault| match fault {
+                PipeFault::Packer(LayerError::Tree { name, op, source }) => {
+                    Error::io("read", format!("{}:/{name}", container.name), while_at(op, &source))
+                }
+                PipeFault::Packer(error) | PipeFault::Reader(error) => error.into(),
+            })
         })
+    }
+
+    /// What a container with a tree of its own changed, for a tar.
+    fn selected(&self, container: &Container) -> Result<Vec<Selected>, Error> {
+        let changes = self.changes(container)?;
+        Ok(changes
+            .into_iter()
+            .map(|change| Selected {
+                deleted: change.kind == ChangeKind::Deleted,
+                path: change.path.strip_prefix("/").unwrap_or(&change.path).as_os_str().as_bytes().to_vec(),
+            })
+            .collect())
     }
 }
 

@@ -4,85 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nacre_archive::image::config::ImageConfig;
-use nacre_plugin::types::{LayerKind, Setting};
-use nacre_store::{Container, ContainerId, ContainerState, LayerId, NewContainer, Tx};
+use nacre_archive::digest::ChainId;
+use nacre_plugin::storage::Difference;
+use nacre_plugin::types::LayerKind;
+use nacre_store::{Container, ContainerId, ContainerState, Image, LayerId, NewContainer, Tx};
 use nacre_sys::dir::Dir;
-use serde::{Deserialize, Serialize};
 
+use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver, NewLayer};
 use crate::journal::Durability;
 use crate::types::{ContainerSize, ContainerSummary, CreateOptions, Created, Removed, State};
 use crate::{Engine, Error};
-
-/// What is kept of a container beside its record: everything that a later start needs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct ContainerConfig {
-    /// The program and its arguments, entry point and command joined.
-    pub args: Vec<String>,
-    /// How many of `args` are the entry point.
-    pub entrypoint: usize,
-    pub env: Vec<String>,
-    pub workdir: String,
-    pub user: String,
-    pub hostname: String,
-    pub labels: BTreeMap<String, String>,
-    pub stop_signal: Option<String>,
-    pub read_only: bool,
-    pub tty: bool,
-    pub interactive: bool,
-    pub host_network: bool,
-    pub auto_remove: bool,
-    /// The driver's settings for this container alone.
-    pub settings: Vec<Setting>,
-}
-
-impl ContainerConfig {
-    pub(crate) fn of(container: &Container) -> Result<Self, Error> {
-        Ok(serde_json::from_str(&container.config).map_err(nacre_store::Error::from)?)
-    }
-
-    /// The user's wishes on top of the image's.
-    fn merge(options: &CreateOptions, image: &ImageConfig, settings: Vec<Setting>) -> Result<Self, Error> {
-        let base = &image.config;
-        let replaced = options.entrypoint.is_some();
-        let entrypoint = options.entrypoint.clone().unwrap_or_else(|| base.entrypoint.clone());
-        // As Docker: an entry point of one's own drops the image's command.
-        let command = if !options.command.is_empty() {
-            options.command.clone()
-        } else if replaced {
-            Vec::new()
-        } else {
-            base.cmd.clone()
-        };
-        let args: Vec<String> = entrypoint.iter().cloned().chain(command).collect();
-        if args.is_empty() {
-            return Err(Error::Usage {
-                what: format!("the image {} has no command", options.image),
-                help: Some("give one after the image's name, such as `nacre run IMAGE sh`".to_owned()),
-            });
-        }
-        let mut labels = base.labels.clone();
-        labels.extend(options.labels.clone());
-        Ok(Self {
-            args,
-            entrypoint: entrypoint.len(),
-            env: environment(&base.env, &options.env),
-            workdir: options.workdir.clone().unwrap_or_else(|| base.working_dir.clone()),
-            user: options.user.clone().unwrap_or_else(|| base.user.clone()),
-            hostname: options.hostname.clone().unwrap_or_default(),
-            labels,
-            stop_signal: Some(base.stop_signal.clone()).filter(|signal| !signal.is_empty()),
-            read_only: options.read_only,
-            tty: options.tty,
-            interactive: options.interactive,
-            host_network: options.host_network,
-            auto_remove: options.auto_remove,
-            settings,
-        })
-    }
-}
 
 /// A container that is planned and not made.
 struct Prospect {
@@ -93,27 +25,23 @@ struct Prospect {
     new: NewContainer,
 }
 
-/// The image's variables, then the user's over them; `NAME` alone takes the caller's value, or removes
-/// the variable where the caller has none (`docker run -e`).
-pub(crate) fn environment(image: &[String], user: &[String]) -> Vec<String> {
-    let mut all: Vec<String> = image.to_vec();
-    for given in user {
-        let name = given.split('=').next().unwrap_or_default();
-        all.retain(|known| known.split('=').next() != Some(name));
-        if given.contains('=') {
-            all.push(given.clone());
-        } else if let Ok(value) = std::env::var(name) {
-            all.push(format!("{name}={value}"));
-        }
-    }
-    all
-}
-
 impl Engine {
     /// Create a container: a thin writable layer on an image, and a record of what to run on it.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, Error> {
-        let Prospect { driver, layer, new, .. } = self.prospect(options)?;
-        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| tx.add_container(&new))?;
+        let Prospect { driver, layer, chain, new, .. } = self.prospect(options)?;
+        let added = self.make(&driver, &layer.plan, Durability::Power, |tx| {
+            // An image can go and be loaded again while a layer is made on it: in other folders then.
+            if let Some(parent) = &new.parent {
+                let below = match tx.layer_chain(&new.driver, parent) {
+                    Err(nacre_store::Error::LayerMissing { .. }) => Vec::new(),
+                    found => found?,
+                };
+                if !below.iter().map(|layer| layer.dir.as_str()).eq(&chain.parents) {
+                    return Err(nacre_store::Error::LayersChanged { image: new.image_ref.clone() });
+                }
+            }
+            tx.add_container(&new)
+        })?;
         Ok(match added {
             Some(container) => Created { id: container.id.as_str().to_owned(), name: container.name },
             None => Created { id: new.id.as_str().to_owned(), name: new.name.unwrap_or_default() },
@@ -134,11 +62,24 @@ impl Engine {
 
     /// Plan a container.
     fn prospect(&self, options: &CreateOptions) -> Result<Prospect, Error> {
-        let image = self.find_image(&options.image)?;
+        let (image, layers) = self.find_image_and_layers(&options.image)?;
+        let parent = layers.last().map(|layer| layer.chain_id);
+        self.prospect_on(&image, parent, options).map_err(|error| match self.find_image(&options.image) {
+            // What was missing went with it.
+            Err(gone @ Error::Store(nacre_store::Error::NotFound { .. })) => gone,
+            _ => error,
+        })
+    }
+
+    fn prospect_on(
+        &self,
+        image: &Image,
+        parent: Option<ChainId>,
+        options: &CreateOptions,
+    ) -> Result<Prospect, Error> {
         let driver = self.current_driver()?;
-        let parent = self.top_layer(&image)?;
         let settings = self.own_settings(&driver, &options.storage_opts)?;
-        let config = ContainerConfig::merge(options, &self.image_config(&image)?, settings)?;
+        let config = ContainerConfig::merge(options, &self.image_config(image)?, settings)?;
         let parents = match &parent {
             Some(chain) => self.parents(driver.name(), chain)?,
             None => Vec::new(),
@@ -158,6 +99,10 @@ impl Engine {
             config: serde_json::to_value(&config).map_err(nacre_store::Error::from)?,
             created: Timestamp::now(),
         };
+        if self.config.explain {
+            // The name may be taken.
+            self.rehearse(|tx| tx.add_container(&new).map(drop))?;
+        }
         Ok(Prospect { driver, layer, chain, config, new })
     }
 
@@ -187,6 +132,7 @@ impl Engine {
 
     /// Remove a container and its writable layer; with `force` also a running or mounted one.
     pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
             if force {
@@ -219,6 +165,7 @@ impl Engine {
 
     /// Remove all containers that do not run.
     pub fn prune_containers(&self) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         for container in self.store.read(|view| view.containers(true))? {
             if container.state == ContainerState::Running || container.mounted {
@@ -232,7 +179,10 @@ impl Engine {
             {
                 continue;
             }
-            let bytes = self.writable_size(&container)?;
+            let bytes = self.writable_size(&container).unwrap_or_else(|error| {
+                tracing::warn!(container = container.name, %error, "it is removed unmeasured");
+                0
+            });
             self.remove_found(&container)?;
             removed.deleted.push(container.id.as_str().to_owned());
             removed.bytes += bytes;
@@ -248,7 +198,7 @@ impl Engine {
         let driver = self.driver(&container.driver)?;
         let (mount, holders) =
             self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
-        let (changes, _) = driver.changes(container.dir.as_str())?;
+        let changes = driver.content(container.dir.as_str())?.map(|(dir, _)| dir.path().to_owned());
         let summary = summary_of(&container)?;
         let time = |t: Option<Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
         Ok(serde_json::json!({
@@ -272,7 +222,7 @@ impl Engine {
                 "Name": container.driver,
                 "Data": {
                     "LayerDir": driver.roots().home().path().join(container.dir.as_str()),
-                    "ChangesDir": changes.path(),
+                    "ChangesDir": changes,
                     "MergedDir": mount.as_ref().map(|m| m.target.clone()),
                 },
             },
@@ -314,16 +264,23 @@ impl Engine {
 
     /// Bytes of a container's writable layer.
     pub(crate) fn writable_size(&self, container: &Container) -> Result<u64, Error> {
-        self.layer_bytes(&*self.driver(&container.driver)?, &container.dir)
+        let driver = self.driver(&container.driver)?;
+        match driver.diff(container.dir.as_str())? {
+            Difference::Changes(_) => self.layer_bytes(&driver, &container.dir),
+            // Nothing is mounted to be counted.
+            Difference::Mounted if self.config.explain => Ok(0),
+            Difference::Tree(_) | Difference::Mounted => self.changed_bytes(container),
+        }
     }
 
-    /// The same for a listing; none where the container's driver is not here.
+    /// The same for a listing; none where the container's driver is not here or fails, or the container is gone by now.
     pub(crate) fn known_size(&self, container: &Container) -> Result<Option<u64>, Error> {
         match self.writable_size(container) {
-            Err(Error::NotFound { kind: "driver", name }) => {
-                tracing::warn!(container = container.name, driver = name, "its driver is not here");
+            Err(error) if error.is_of_driver() => {
+                tracing::warn!(container = container.name, %error, "its size is not known");
                 Ok(None)
             }
+            Err(_) if self.store.read(|view| view.container(&container.id))?.is_none() => Ok(None),
             size => size.map(Some),
         }
     }

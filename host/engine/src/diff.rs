@@ -1,22 +1,24 @@
 //! What a container changed, and where a path comes from.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nacre_plugin::storage::Difference;
 use nacre_plugin::types::Whiteouts;
 use nacre_runtime::defaults::{MOUNT_POINT_DIRECTORIES, MOUNT_POINT_FILES};
 use nacre_store::{Container, LayerId};
-use nacre_union::{FirstWrite, Found, Metadata, Stack, Trail};
+use nacre_sys::dir::Dir;
+use nacre_union::{ChangeKind, FirstWrite, Found, Metadata, Stack, Trail};
 use rustix::fs::FileType;
 
 use crate::driver::Driver;
+use crate::tree::Opened;
 use crate::types::{Change, Probe, Why};
 use crate::{Engine, Error};
 
 /// What a runtime makes in a container's tree, empty, to mount something on. It is no change of the
 /// container's.
-fn placeholders() -> impl Iterator<Item = &'static str> {
+pub(crate) fn placeholders() -> impl Iterator<Item = &'static str> {
     MOUNT_POINT_DIRECTORIES.into_iter().chain(MOUNT_POINT_FILES)
 }
 
@@ -36,9 +38,9 @@ impl Engine {
 
     /// Where a path of a container or image comes from: each layer that was looked at, and what a first
     /// write would cost.
-    pub fn why(&self, object: &str, path: &str) -> Result<Why, Error> {
+    pub fn why(&self, object: &str, path: impl AsRef<Path>) -> Result<Why, Error> {
         let (stack, names) = self.stack_of(object)?;
-        let trail = stack.trail(path)?;
+        let trail = stack.trail(without_links_above(&stack, path.as_ref())?)?;
         let path = Path::new("/").join(&trail.path);
         Ok(Why {
             answer: answer(&trail, &names),
@@ -70,56 +72,91 @@ impl Engine {
             .collect())
     }
 
-    fn changes(&self, container: &Container) -> Result<Vec<nacre_union::Change>, Error> {
+    pub(crate) fn changes(&self, container: &Container) -> Result<Vec<nacre_union::Change>, Error> {
         let placeholders: Vec<&str> = placeholders().collect();
-        let driver = self.driver(&container.driver)?;
-        let below = self.lower_stack(&driver, container)?;
-        Ok(match driver.diff(container.dir.as_str())? {
-            Difference::Changes((place, format)) => {
-                let upper = union_layer(driver.roots().open_place(&place)?, format);
-                nacre_union::changes(&upper, &below, &placeholders)?
-            }
-            Difference::Trees((old, new)) => nacre_union::compare(
-                &Stack::whole(driver.roots().open_place(&old)?),
-                &Stack::whole(driver.roots().open_place(&new)?),
-                &placeholders,
-            )?,
+        let below = self.lower_stack(container)?;
+        let own = self.open_container(container)?.map(layer);
+        Ok(if is_whole(&own) {
+            nacre_union::compare(&below, &Stack::new([own.clone()]), &placeholders)?
+        } else {
+            nacre_union::changes(&own, &below, &placeholders)?
         })
     }
 
-    fn lower_stack(&self, driver: &Driver, container: &Container) -> Result<Stack, Error> {
-        let parents = match &container.parent {
-            Some(parent) => self.parents(driver.name(), parent)?,
+    /// Bytes of the files that a container changed in a tree of its own.
+    pub(crate) fn changed_bytes(&self, container: &Container) -> Result<u64, Error> {
+        let opened = self.open_container(container)?;
+        let (content, _) = &*opened;
+        let mut bytes = 0;
+        // A file of several names is counted once.
+        let mut counted = HashSet::new();
+        for change in self.changes(container)? {
+            if change.kind == ChangeKind::Deleted || change.is_dir {
+                continue;
+            }
+            let path = change.path.strip_prefix("/").unwrap_or(&change.path);
+            match content.stat(path) {
+                Ok(stat) if stat.st_nlink > 1 && !counted.insert((stat.st_dev, stat.st_ino)) => {}
+                Ok(stat) => bytes += u64::try_from(stat.st_size).unwrap_or(0),
+                // Gone since it was compared.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn lower_stack(&self, container: &Container) -> Result<Opened<'_, Stack>, Error> {
+        let layers = match &container.parent {
+            Some(parent) => self.store.read(|view| view.layer_chain(&container.driver, parent))?,
             None => Vec::new(),
         };
-        let layers = parents.iter().map(|dir| layer(driver, dir)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Stack::new(layers))
+        Ok(Opened::join(self.open_down_to_whole(&layers)?, Stack::new))
+    }
+
+    /// The layers of a chain, newest first, as far as there is something to be seen of them.
+    fn open_down_to_whole(
+        &self,
+        chain: &[nacre_store::Layer],
+    ) -> Result<Vec<Opened<'_, nacre_union::Layer>>, Error> {
+        let mut layers: Vec<Opened<'_, nacre_union::Layer>> = Vec::with_capacity(chain.len());
+        for below in chain {
+            if layers.last().is_some_and(|above| is_whole(above)) {
+                break;
+            }
+            layers.push(self.open_image_layer(below)?.map(layer));
+        }
+        Ok(layers)
     }
 
     /// The layers of a container or an image, topmost first, with what to call each.
-    fn stack_of(&self, object: &str) -> Result<(Stack, Vec<String>), Error> {
+    pub(crate) fn stack_of(&self, object: &str) -> Result<(Opened<'_, Stack>, Vec<String>), Error> {
         let found = self.find_container(object);
         if let Err(Error::Store(nacre_store::Error::NotFound { .. })) = found {
             let image = self.find_image(object)?;
             let mut chain = self.image_layers(&image)?;
             chain.reverse();
-            let layers = chain
-                .iter()
-                .map(|l| layer(&*self.driver(&l.driver)?, l.dir.as_str()))
-                .collect::<Result<Vec<_>, _>>()?;
-            return Ok((Stack::new(layers), chain.iter().map(|l| l.diff_id.to_string()).collect()));
+            let layers = self.open_down_to_whole(&chain)?;
+            let names = chain.iter().take(layers.len()).map(|below| below.diff_id.to_string()).collect();
+            return Ok((Opened::join(layers, Stack::new), names));
         }
         let container = found?;
-        let driver = self.driver(&container.driver)?;
+        let own = self.open_container(&container)?.map(layer);
         let mut names = vec!["container".to_owned()];
-        let mut lowers = Vec::new();
-        if let Some(parent) = &container.parent {
-            for below in self.store.read(|view| view.layer_chain(&container.driver, parent))? {
-                lowers.push(layer(&driver, below.dir.as_str())?);
-                names.push(below.diff_id.to_string());
-            }
+        let mut layers = vec![own];
+        if let Some(parent) = container.parent.as_ref().filter(|_| !layers.iter().any(|own| is_whole(own))) {
+            let chain = self.store.read(|view| view.layer_chain(&container.driver, parent))?;
+            layers.extend(self.open_down_to_whole(&chain)?);
+            names.extend(chain.iter().take(layers.len() - 1).map(|below| below.diff_id.to_string()));
         }
-        Ok((Stack::writable(layer(&driver, container.dir.as_str())?, lowers), names))
+        let stack = |layers: Vec<_>| {
+            let mut layers = layers.into_iter();
+            match layers.next() {
+                Some(own) => Stack::writable(own, layers),
+                None => Stack::new([]),
+            }
+        };
+        Ok((Opened::join(layers, stack), names))
     }
 
     /// The plans for one more image layer, for `--explain`.
@@ -137,20 +174,18 @@ impl Engine {
     }
 }
 
-fn layer(driver: &Driver, dir: &str) -> Result<nacre_union::Layer, Error> {
-    let (changes, format) = driver.changes(dir)?;
-    Ok(union_layer(changes, format))
+pub(crate) fn layer((content, format): (Dir, Whiteouts)) -> nacre_union::Layer {
+    let format = match format {
+        Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
+        Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
+        Whiteouts::None => nacre_union::Whiteouts::None,
+    };
+    nacre_union::Layer::new(content, format)
 }
 
-fn union_layer(dir: nacre_sys::dir::Dir, format: Whiteouts) -> nacre_union::Layer {
-    nacre_union::Layer::new(
-        dir,
-        match format {
-            Whiteouts::Overlay => nacre_union::Whiteouts::Overlay,
-            Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
-            Whiteouts::None => nacre_union::Whiteouts::None,
-        },
-    )
+/// Whether a layer is a whole tree: what lies below it is no part of any stack that it is in.
+fn is_whole(layer: &nacre_union::Layer) -> bool {
+    layer.whiteouts() == nacre_union::Whiteouts::None
 }
 
 fn describe(found: &Found, opaque: Option<&Path>) -> (&'static str, String) {
@@ -216,5 +251,16 @@ fn first_write(trail: &Trail) -> String {
             };
             format!("copies {bytes} bytes up{holes}{sharing}{parents}")
         }
+    }
+}
+
+/// A path whose directories are those that the symbolic links in it lead to. The last name is kept: a link is
+/// something that a layer has.
+fn without_links_above(stack: &Stack, path: &Path) -> Result<PathBuf, Error> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path.to_owned()) };
+    match stack.lookup_following(above) {
+        Ok(Some((above, _))) => Ok(above.join(name)),
+        Ok(None) | Err(nacre_union::Error::NotADirectory { .. }) => Ok(path.to_owned()),
+        Err(error) => Err(error.into()),
     }
 }

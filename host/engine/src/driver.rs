@@ -15,7 +15,9 @@ use nacre_plugin::{Component, StateView, StorageDriver};
 use nacre_sys::dir::Dir;
 
 use crate::Error;
-use crate::plan::check::{Rules, check, check_place};
+use crate::components::{Found, Origin};
+use crate::plan::check::{KEPT, PlanFault, Rules, check, check_place};
+use crate::plan::run::zfs::Base;
 use crate::plan::{Plan, Roots};
 
 /// What a plan does to a layer. What becomes of the plan after a crash follows from it.
@@ -83,6 +85,8 @@ pub(crate) struct Chain {
 #[derive(Debug)]
 pub(crate) struct Driver {
     component: Component,
+    grants: Vec<Grant>,
+    origin: Origin,
     instance: Box<dyn StorageDriver>,
     roots: Roots,
     facts: Facts,
@@ -93,16 +97,25 @@ pub(crate) struct Driver {
 impl Driver {
     /// Make a component ready for the storage root `root`.
     pub(crate) fn new(
-        component: Component,
+        found: Found,
         (root, run): (&Dir, &Dir),
         facts: impl FnOnce(&Dir) -> Result<Facts, Error>,
         state: Arc<dyn StateView>,
         settings: Vec<Setting>,
     ) -> Result<Self, Error> {
-        let roots = Roots::open(root, run, &component.description().name)?;
+        let Found { component, grants, origin } = found;
+        let mut roots = Roots::open(root, run, &component.description().name)?;
+        let mut facts = facts(roots.home())?;
+        if grants.contains(&Grant::Zfs)
+            && let Some(base) = Base::find(roots.home(), &component.description().name, &settings)?
+        {
+            facts.zfs = Some(base.facts()?);
+            roots = roots.with_datasets(base);
+        }
+        facts.thin_pools = grants.contains(&Grant::Thin) && nacre_sys::dm::is_available();
         let instance: Box<dyn StorageDriver> = Box::new(component.driver(state)?);
         let layout = instance.layout()?;
-        Ok(Self { facts: facts(roots.home())?, component, instance, roots, layout, settings })
+        Ok(Self { facts, component, grants, origin, instance, roots, layout, settings })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -123,6 +136,16 @@ impl Driver {
 
     pub(crate) fn layout(&self) -> &HomeLayout {
         &self.layout
+    }
+
+    /// Whether the host keeps an entry of the home for it: it belongs to no layer.
+    pub(crate) fn keeps(&self, entry: &str) -> bool {
+        self.keeps_volumes() && KEPT.contains(&entry)
+    }
+
+    /// Whether its layers may have volumes in a thin pool.
+    pub(crate) fn keeps_volumes(&self) -> bool {
+        self.grants().contains(&Grant::Thin)
     }
 
     /// Time spent in the component so far.
@@ -195,20 +218,21 @@ impl Driver {
     pub(crate) fn diff(&self, layer: &str) -> Result<Difference, Error> {
         let difference = self.instance.diff(layer)?;
         match &difference {
-            Difference::Changes((place, _)) => self.check_place(place, layer)?,
-            Difference::Trees((_, own)) => self.check_place(own, layer)?,
+            Difference::Changes((place, _)) | Difference::Tree(place) => self.check_place(place, layer)?,
+            Difference::Mounted => {}
         }
         Ok(difference)
     }
 
-    /// The directory that holds just the changes of a layer, open.
-    pub(crate) fn changes(&self, layer: &str) -> Result<(Dir, Whiteouts), Error> {
-        match self.diff(layer)? {
-            Difference::Changes((place, format)) => Ok((self.roots.open_place(&place)?, format)),
-            Difference::Trees(_) => Err(Error::Unsupported {
-                what: format!("the driver {} keeps whole trees, which can't be compared yet", self.name()),
-            }),
-        }
+    /// The directory of a layer, open: it holds just the changes, or with [`Whiteouts::None`] the whole tree. None
+    /// where it can be read only while it is mounted ([`crate::tree`]).
+    pub(crate) fn content(&self, layer: &str) -> Result<Option<(Dir, Whiteouts)>, Error> {
+        let (place, format) = match self.diff(layer)? {
+            Difference::Changes(changes) => changes,
+            Difference::Tree(place) => (place, Whiteouts::None),
+            Difference::Mounted => return Ok(None),
+        };
+        Ok(Some((self.roots.open_place(&place)?, format)))
     }
 
     /// The entries of the home that belong to a layer.
@@ -225,8 +249,13 @@ impl Driver {
         place: Option<&Place>,
     ) -> Result<Prepared, Error> {
         let footprint = self.instance.footprint(layer)?;
-        let rules =
-            Rules { grants: self.grants(), layer, footprint: &footprint, shared: &self.layout.shared };
+        let rules = Rules {
+            grants: self.grants(),
+            layer,
+            footprint: &footprint,
+            shared: &self.layout.shared,
+            settings: &self.settings,
+        };
         check(&steps, &rules)
             .and_then(|()| place.map_or(Ok(()), |place| check_place(place, layer, &footprint)))
             .map_err(|source| self.refused(operation.name(), source))?;
@@ -238,13 +267,24 @@ impl Driver {
         check_place(place, layer, &footprint).map_err(|source| self.refused("answer", source))
     }
 
-    fn refused(&self, operation: &'static str, source: crate::plan::check::PlanFault) -> Error {
-        Error::BadPlan { driver: self.name().to_owned(), operation, source }
+    fn refused(&self, operation: &'static str, source: PlanFault) -> Error {
+        let driver = self.name().to_owned();
+        let asks = |name: &str| self.component.description().grants.iter().any(|grant| grant.name() == name);
+        match source {
+            PlanFault::Ungranted { step: number, kind: step, grant } if asks(grant) => {
+                Error::NotGranted { driver, operation, number, step, grant }
+            }
+            source => Error::BadPlan { driver, operation, source },
+        }
     }
 
-    /// Until people can grant less, a component has what it asks for.
-    fn grants(&self) -> &[Grant] {
-        &self.component.description().grants
+    /// What it may do: what it asks for, and no more than was granted when it was installed.
+    pub(crate) fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The driver's settings with those of one layer on top.

@@ -91,6 +91,56 @@ pub enum Error {
         #[source]
         source: nacre_sys::Error,
     },
+    /// A step was refused that the component asks for and that it was not granted when it was installed.
+    #[error(
+        "driver {driver} may not run step {number} ({step}) of `{operation}`: it was installed without the grant `{grant}`"
+    )]
+    NotGranted {
+        /// The driver.
+        driver: String,
+        /// What was to be planned.
+        operation: &'static str,
+        /// Counted from 1.
+        number: usize,
+        /// The step's kind.
+        step: &'static str,
+        /// The grant that it lacks.
+        grant: &'static str,
+    },
+    /// A driver that nobody knows: its component is neither built in nor installed.
+    #[error("the driver {driver} is not here: it is neither built in nor installed")]
+    DriverAbsent {
+        /// Its name.
+        driver: String,
+    },
+    /// The component of a driver is not what was installed.
+    #[error("the component of {driver}, {}, cannot be used: {reason}", path.display())]
+    ComponentLost {
+        /// The driver.
+        driver: String,
+        /// The component's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The driver that was named, or that holds something, cannot work here.
+    #[error("the driver {driver} cannot work here: {reason}")]
+    DriverUnsuitable {
+        /// The driver.
+        driver: String,
+        /// How many layers and containers it holds; 0 where it was named.
+        held: u64,
+        /// What its probe says.
+        reason: String,
+    },
+    /// Several drivers hold something, and none was named.
+    #[error("{} has layers of several drivers: {}", root.display(), drivers.join(", "))]
+    DriverAmbiguous {
+        /// The storage root.
+        root: PathBuf,
+        /// Their names.
+        drivers: Vec<String>,
+    },
     /// None of the drivers can work on this machine.
     #[error("no storage driver can work on {}: {reasons}", root.display())]
     NoDriver {
@@ -162,10 +212,13 @@ impl Error {
             Self::BadPlan { .. } | Self::Step { source: nacre_sys::Error::Escape { .. }, .. } => {
                 Class::Component
             }
+            Self::DriverAbsent { .. } => Class::NotFound,
+            Self::DriverAmbiguous { .. } => Class::Usage,
+            Self::NotGranted { .. } | Self::ComponentLost { .. } => Class::Component,
             Self::Plugin(nacre_plugin::Error::Setting(_)) => Class::Usage,
             Self::Plugin(_) => Class::Component,
             Self::Step { source, .. } | Self::Sys(source) => class_of_sys(source),
-            Self::Unsupported { .. } | Self::NoDriver { .. } => Class::Other,
+            Self::Unsupported { .. } | Self::NoDriver { .. } | Self::DriverUnsuitable { .. } => Class::Other,
             Self::Layer { source, .. } => full_or(source, Class::BadArchive),
             // What the system says of the file is no fault of the archive.
             Self::Archive(nacre_archive::image::Error::Io { source, .. })
@@ -173,6 +226,7 @@ impl Error {
             {
                 class_of_io(source)
             }
+            Self::Archive(nacre_archive::image::Error::Change { .. }) => Class::Usage,
             Self::Archive(source) => full_or(source, Class::BadArchive),
             Self::Tar(source) => full_or(source, Class::BadArchive),
             Self::Union(source) => full_or(source, Class::Other),
@@ -188,6 +242,7 @@ impl Error {
                 Store::NotFound { .. } => Class::NotFound,
                 Store::Ambiguous { .. } | Store::InvalidName { .. } | Store::InvalidId { .. } => Class::Usage,
                 Store::NameInUse { .. }
+                | Store::LayersChanged { .. }
                 | Store::ImageInUse { .. }
                 | Store::LayerInUse { .. }
                 | Store::LayerExists { .. }
@@ -207,6 +262,11 @@ impl Error {
         }
     }
 
+    /// A driver is not here, is damaged or fails: what other drivers hold is not affected.
+    pub(crate) fn is_of_driver(&self) -> bool {
+        matches!(self, Self::DriverAbsent { .. }) || self.class() == Class::Component
+    }
+
     /// What the user can do about it.
     pub fn help(&self) -> Option<String> {
         let text = match self {
@@ -214,7 +274,25 @@ impl Error {
             Self::Conflict { help, .. } => return Some(help.clone()),
             Self::NotFound { kind: "image", .. } => "`nacre images` lists the images that are here",
             Self::NotFound { kind: "container", .. } => "`nacre ps -a` lists the containers",
-            Self::NotFound { kind: "driver", .. } => "`nacre driver ls` lists the drivers",
+            Self::DriverAbsent { .. } => {
+                "`nacre driver ls` lists those that are; `nacre driver install FILE` installs one, and --driver FILE \
+                 tries one. What other drivers hold is not affected"
+            }
+            Self::ComponentLost { .. } => {
+                "install it again with `nacre driver install FILE`; what other drivers hold is not affected"
+            }
+            Self::NotGranted { .. } => {
+                "nothing was changed; `nacre driver install --grant … FILE` grants more to the same component"
+            }
+            Self::DriverUnsuitable { held: 0, .. } => "`nacre driver select --explain` tells of all drivers",
+            Self::DriverUnsuitable { .. } => {
+                "what it holds is not lost, and no other driver takes its place unasked: name one with --driver, or \
+                 for good with `nacre driver select NAME`"
+            }
+            Self::DriverAmbiguous { .. } => {
+                "name the one for new layers with --driver, or for good with `nacre driver select NAME`; \
+                 `nacre driver migrate` moves what the others hold"
+            }
             Self::Store(nacre_store::Error::NotFound { kind, .. }) => match kind {
                 nacre_store::Kind::Image => "`nacre images` lists the images that are here",
                 nacre_store::Kind::Container => "`nacre ps -a` lists the containers",
@@ -223,6 +301,10 @@ impl Error {
             Self::Store(nacre_store::Error::NameInUse { .. }) => {
                 "remove or rename that container, or give another --name"
             }
+            Self::Archive(nacre_archive::image::Error::Change { .. }) => {
+                "write it as an instruction of a Dockerfile, for example `ENV NAME=value`"
+            }
+            Self::Store(nacre_store::Error::LayersChanged { .. }) => "try again",
             Self::Store(nacre_store::Error::ImageInUse { .. }) => {
                 "remove the containers first, or use --force to take only the name away"
             }
@@ -237,7 +319,7 @@ impl Error {
             Self::NoDriver { .. } => "put --root on another file system, or name a driver with --driver",
             _ => match self.class() {
                 Class::NoSpace => "free some space, for example with `nacre image prune`, and try again",
-                Class::Permission => "run nacre as root",
+                Class::Permission => "nacre mounts: run it as root",
                 Class::Damaged => "`nacre system check` lists what is damaged",
                 Class::BadArchive => "nothing of the archive was kept; get it again from where it came from",
                 _ => return None,

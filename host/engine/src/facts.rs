@@ -8,7 +8,7 @@ use crate::Error;
 
 /// Probe this machine, and the file system under a driver's home.
 pub(crate) fn probe(home: &Dir) -> Result<Facts, Error> {
-    let found::Facts { kernel, privileged, overlay, home } = found::probe(home.path())?;
+    let found::Facts { kernel, privileged, overlay, home, filesystems, tools } = found::probe(home.path())?;
     Ok(Facts {
         kernel: KernelVersion { major: kernel.major, minor: kernel.minor, patch: kernel.patch },
         privileged,
@@ -31,5 +31,9 @@ pub(crate) fn probe(home: &Dir) -> Result<Facts, Error> {
             reflink: home.reflink,
             project_quota: home.project_quota,
         },
+        filesystems,
+        tools,
+        zfs: None,
+        thin_pools: false,
     })
 }

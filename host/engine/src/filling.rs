@@ -1,17 +1,21 @@
 //! New image layers: made, filled, sealed, and recorded together with the image that they belong to.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use nacre_archive::digest::{ChainId, DiffId, Digest};
 use nacre_archive::layer::{BlobOptions, LayerError, UnpackedBlob, reassemble, unpack_blob};
-use nacre_plugin::plan::Step;
 use nacre_plugin::types::{LayerKind, Whiteouts};
 use nacre_store::{JournalId, Layer, LayerId, Owner, Publishing, Tx};
 use nacre_sys::dir::Dir;
+use nacre_sys::sync::start_writeback;
+use nacre_union::Stack;
 
-use crate::driver::{Driver, Operation};
-use crate::journal::begun;
+use crate::diff::layer;
+use crate::driver::{Driver, Operation, Prepared};
 use crate::{Engine, Error, crash};
 
 /// A layer that is there and that no record names yet. Dropped, it is undone; when the process dies, the
@@ -21,9 +25,10 @@ pub(crate) struct Filling<'e> {
     engine: &'e Engine,
     driver: Arc<Driver>,
     dir: LayerId,
-    content: Dir,
+    /// Where it is filled; none once the layer was committed, which may unmount it.
+    content: Option<Dir>,
     format: Whiteouts,
-    journaled: Vec<(JournalId, Vec<Step>)>,
+    journaled: Vec<(JournalId, Prepared)>,
 }
 
 /// A layer that was filled and verified.
@@ -60,12 +65,12 @@ impl Engine {
                 engine: self,
                 driver: driver.clone(),
                 dir,
-                content,
+                content: Some(content),
                 format: new.format,
-                journaled: vec![(entry, new.plan.steps)],
+                journaled: vec![(entry, new.plan)],
             }),
             Err(error) => {
-                self.give_up(driver, entry, begun(&new.plan.steps, &error));
+                self.give_up(driver, entry, &new.plan.begun(&error));
                 Err(error)
             }
         }
@@ -81,25 +86,34 @@ impl<'e> Filling<'e> {
     ) -> Result<Filled<'e>, LayerError> {
         let mut options = options;
         options.unpack.whiteouts = archive_format(self.format);
-        let blob = unpack_blob(blob, &self.content, &options)?;
+        // Less is left for the sync at the end.
+        options.unpack.written = Some(start_writeback);
+        let blob = unpack_blob(blob, self.open_content()?, &options)?;
         crash::at(Operation::Create, "fill");
         Ok(Filled { filling: self, blob })
     }
 
+    fn open_content(&self) -> Result<&Dir, LayerError> {
+        let closed = || LayerError::Output(std::io::Error::other("the layer was committed"));
+        self.content.as_ref().ok_or_else(closed)
+    }
+
     /// Run a further plan for the layer; it is undone with it.
-    fn run(&mut self, plan: &crate::driver::Prepared) -> Result<(), Error> {
+    fn run(&mut self, plan: &Prepared) -> Result<(), Error> {
         let entry = self.engine.begin(&self.driver, plan)?;
         let outcome = self.engine.run_steps(&self.driver, plan);
-        let steps = outcome.as_ref().err().map_or(&plan.steps[..], |error| begun(&plan.steps, error));
-        self.journaled.push((entry, steps.to_vec()));
+        let to_undo = outcome.as_ref().err().map_or_else(|| plan.clone(), |error| plan.begun(error));
+        self.journaled.push((entry, to_undo));
         outcome
     }
 }
 
 impl Drop for Filling<'_> {
     fn drop(&mut self) {
-        for (entry, steps) in self.journaled.drain(..).rev() {
-            self.engine.give_up(&self.driver, entry, &steps);
+        // An open directory would keep its mount busy.
+        self.content = None;
+        for (entry, plan) in self.journaled.drain(..).rev() {
+            self.engine.give_up(&self.driver, entry, &plan);
         }
     }
 }
@@ -114,7 +128,19 @@ impl<'e> Filled<'e> {
         &self,
         work: impl FnOnce(&mut (dyn std::io::Read + Send)) -> Result<T, LayerError>,
     ) -> Result<T, LayerError> {
-        work(&mut reassemble(&self.blob.layer.framing, &self.filling.content)?)
+        work(&mut reassemble(&self.blob.layer.framing, self.filling.open_content()?)?)
+    }
+
+    /// Have the layer ready to be a parent, on a chain (folder names, newest first). It is done once.
+    pub(crate) fn commit(&mut self, below: Vec<String>) -> Result<(), Error> {
+        if self.filling.content.is_none() {
+            return Ok(());
+        }
+        self.adopt_implied(&below)?;
+        // The plan may unmount it.
+        self.filling.content = None;
+        let plan = self.filling.driver.commit(self.filling.dir.as_str(), below)?;
+        self.filling.run(&plan)
     }
 
     /// Give the layer its place on a chain (folder names, newest first), and put what the files do not
@@ -126,13 +152,49 @@ impl<'e> Filled<'e> {
         below: Vec<String>,
     ) -> Result<Sealed<'e>, Error> {
         let engine = self.filling.engine;
-        let plan = self.filling.driver.commit(self.filling.dir.as_str(), below)?;
-        self.filling.run(&plan)?;
+        self.commit(below)?;
         let mut writer = engine.store.content().writer()?;
         writer.append(&self.blob.layer.framing)?;
         let framing = writer.finish_unsynced(publishing)?;
         Ok(Sealed { chain: ChainId::of(parent, self.blob.layer.diff_id), filled: self, framing, parent })
     }
+}
+
+impl Filled<'_> {
+    /// Directories that the layer's tar only implies look as they do in the layers below, as containerd and umoci
+    /// have it. What the layer was filled with without its parents could not know that.
+    fn adopt_implied(&self, below: &[String]) -> Result<(), Error> {
+        let Some(content) = &self.filling.content else { return Ok(()) };
+        // A whole tree has them from its parent.
+        if self.blob.layer.implied.is_empty() || self.filling.format == Whiteouts::None {
+            return Ok(());
+        }
+        let mut layers = Vec::with_capacity(below.len());
+        for dir in below {
+            layers.extend(self.filling.driver.content(dir)?.map(layer));
+        }
+        let stack = Stack::new(layers);
+        for path in &self.blob.layer.implied {
+            let path = Path::new(OsStr::from_bytes(path));
+            let lower = match stack.lookup(path) {
+                Ok(Some(found)) if found.metadata.is_dir() => Dir::from_fd(found.open()?, found.path()),
+                Ok(_) | Err(nacre_union::Error::NotADirectory { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // A later entry may have put something else in its place.
+            if content.stat(path).is_ok_and(|stat| is_directory(&stat)) {
+                let own = content.sub(path)?;
+                own.dress_as(&lower, |xattr| {
+                    [&b"trusted.overlay."[..], b"user.overlay."].iter().any(|own| xattr.starts_with(own))
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_directory(stat: &rustix::fs::Stat) -> bool {
+    rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory
 }
 
 impl Sealed<'_> {
@@ -171,8 +233,8 @@ impl Sealed<'_> {
             created: Timestamp::now(),
         })?;
         tx.add_blob_diff(digest, &layer.diff_id)?;
-        for (entry, steps) in &filling.journaled {
-            tx.change_state(driver, &crate::journal::state_changes(steps))?;
+        for (entry, plan) in &filling.journaled {
+            tx.change_state(driver, &crate::journal::state_changes(&plan.steps))?;
             tx.journal_finish(owner, *entry)?;
         }
         Ok(())
@@ -185,7 +247,7 @@ impl Sealed<'_> {
 }
 
 /// The same form of whiteouts in the words of the archive room.
-fn archive_format(format: Whiteouts) -> nacre_archive::layer::Whiteouts {
+pub(crate) fn archive_format(format: Whiteouts) -> nacre_archive::layer::Whiteouts {
     match format {
         Whiteouts::Overlay => nacre_archive::layer::Whiteouts::Overlay,
         Whiteouts::Aufs => nacre_archive::layer::Whiteouts::Aufs,

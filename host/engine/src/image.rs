@@ -1,29 +1,40 @@
 //! Images: listed, named, inspected, removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
 use nacre_archive::reference::Reference;
-use nacre_store::{Image, ImageLayer, Layer, Tx};
+use nacre_store::{Image, ImageLayer, Layer, Tx, View};
 
 use crate::types::{HistoryEntry, ImageSummary, Removed};
 use crate::{Engine, Error};
 
 impl Engine {
-    /// List images, the newest first.
+    /// List images, the newest first, without their labels.
     pub fn images(&self) -> Result<Vec<ImageSummary>, Error> {
+        self.summaries(|_| Ok(BTreeMap::new()))
+    }
+
+    /// List images with their labels, for which each image's configuration is read.
+    pub fn images_with_labels(&self) -> Result<Vec<ImageSummary>, Error> {
+        self.summaries(|image| Ok(self.image_config(image)?.config.labels))
+    }
+
+    fn summaries(
+        &self,
+        labels: impl Fn(&Image) -> Result<BTreeMap<String, String>, Error>,
+    ) -> Result<Vec<ImageSummary>, Error> {
         let images = self.store.read(|view| view.images())?;
         images
             .into_iter()
             .map(|image| {
-                let labels = self.image_config(&image)?.config.labels;
                 Ok(ImageSummary {
                     id: image.id.to_string(),
                     references: image.tags.iter().map(|tag| familiar(tag)).collect(),
                     created: image.created.map(|t| t.as_second()),
                     size: image.size,
                     containers: image.containers,
-                    labels,
+                    labels: labels(&image)?,
                 })
             })
             .collect()
@@ -94,6 +105,7 @@ impl Engine {
     /// Take a name away from an image, and remove the image with its last one. By ID, `force` removes all
     /// its names. Layers that nothing else needs go with it; with `no_prune` they stay, for `image prune`.
     pub fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         while !self.remove_image_as_it_is(name, force, no_prune, &mut removed)? {
             // Somebody gave it a name or took one away meanwhile: what is to be done may be another thing.
@@ -143,9 +155,16 @@ impl Engine {
     /// Remove images that no container uses: those without a name, or with `all` the others too; then
     /// layers and content that nothing needs.
     pub fn prune_images(&self, all: bool) -> Result<Removed, Error> {
+        self.make_room();
         let mut removed = Removed::default();
         for image in self.store.read(|view| view.unused_images(all))? {
-            self.drop_image(&image, false, &mut removed)?;
+            match self.drop_image(&image, false, &mut removed) {
+                // It went, or a container came, meanwhile.
+                Err(Error::Store(
+                    nacre_store::Error::NotFound { .. } | nacre_store::Error::ImageInUse { .. },
+                )) => {}
+                other => drop(other?),
+            }
         }
         for driver in self.store.read(|view| view.drivers_in_use())? {
             let layers = self.store.read(|view| view.unreferenced_layers(&driver))?;
@@ -184,12 +203,30 @@ impl Engine {
     }
 
     /// Remove layers, children before their parents. One that somebody needs again by now stays.
+    ///
+    /// The parent of one that goes is tried too, unless an image has it: whoever removed the parent's image
+    /// meanwhile left it, because it still had this child.
     fn drop_layers(&self, layers: Vec<Layer>, removed: &mut Removed) -> Result<(), Error> {
-        for layer in layers {
-            let driver = self.driver(&layer.driver)?;
+        let mut left = VecDeque::from(layers);
+        while let Some(layer) = left.pop_front() {
+            let driver = match self.driver(&layer.driver) {
+                // The records stay, and a later prune removes it: only this driver's layers have to wait.
+                Err(error) if error.is_of_driver() => {
+                    tracing::warn!(layer = layer.chain_id.short(), %error, "the layer stays");
+                    continue;
+                }
+                driver => driver?,
+            };
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
             let plan = driver.remove(layer.dir.as_str())?;
-            let forget = |tx: &Tx<'_>| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop);
+            let forget = |tx: &Tx<'_>| match tx.remove_layer(&layer.driver, &layer.chain_id)? {
+                gone if gone.dir == layer.dir => Ok(()),
+                // It went, and was loaded anew into another folder, before this had its lock.
+                _ => Err(nacre_store::Error::LayerMissing {
+                    driver: layer.driver.clone(),
+                    layer: layer.chain_id,
+                }),
+            };
             let keep_in_journal = None::<fn(&Tx<'_>) -> Result<(), nacre_store::Error>>;
             match self.unmake(&driver, &plan, forget, keep_in_journal) {
                 Err(Error::Store(
@@ -199,6 +236,12 @@ impl Engine {
                 Ok(()) => {
                     removed.deleted.push(layer.chain_id.to_string());
                     removed.bytes += layer.size;
+                    if let Some(parent) = &layer.parent
+                        && !self.config.explain
+                        && !left.iter().any(|next| next.chain_id == *parent)
+                    {
+                        left.extend(self.store.read(|view| view.layer(&layer.driver, parent))?);
+                    }
                 }
             }
         }
@@ -207,8 +250,30 @@ impl Engine {
 
     /// An image by name, ID or ID prefix.
     pub(crate) fn find_image(&self, name: &str) -> Result<Image, Error> {
+        self.find_image_and(name, |_, image| Ok(image))
+    }
+
+    /// An image, and its layers, the base first: one look, since the image may go between two.
+    pub(crate) fn find_image_and_layers(&self, name: &str) -> Result<(Image, Vec<ImageLayer>), Error> {
+        self.find_image_and(name, |view, image| {
+            let layers = view.image_layers(&image.id)?;
+            Ok((image, layers))
+        })
+    }
+
+    fn find_image_and<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&View<'_>, Image) -> Result<T, nacre_store::Error>,
+    ) -> Result<T, Error> {
         let reference = parse_reference(name).ok().map(|reference| reference.to_string());
-        Ok(self.store.read(|view| view.find_image(name, reference.as_deref()))?)
+        Ok(self.store.read(|view| look(view, view.find_image(name, reference.as_deref())?))?)
+    }
+
+    /// The chain IDs of an image's layers, the base first.
+    pub fn image_chain(&self, name: &str) -> Result<Vec<String>, Error> {
+        let (_, layers) = self.find_image_and_layers(name)?;
+        Ok(layers.iter().map(|layer| layer.chain_id.to_string()).collect())
     }
 
     /// An image's configuration, as it was loaded.
@@ -237,12 +302,6 @@ impl Engine {
         })?;
         chain.reverse();
         Ok(chain)
-    }
-
-    /// The image's top layer; none for an image without layers.
-    pub(crate) fn top_layer(&self, image: &Image) -> Result<Option<nacre_archive::digest::ChainId>, Error> {
-        let layers = self.store.read(|view| view.image_layers(&image.id))?;
-        Ok(layers.last().map(|layer| layer.chain_id))
     }
 
     /// The names of all images by ID, in their familiar form; the short ID for one without a name.

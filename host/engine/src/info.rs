@@ -1,13 +1,15 @@
-//! The whole at a glance: `info`, `system df`, `driver ls`.
+//! The whole at a glance: `info`, `system df`, `driver inspect`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use nacre_plugin::description::{OptionSpec, OptionType, Role};
 use nacre_plugin::types::Facts;
 use nacre_store::ContainerState;
 use serde::Serialize;
 
+use crate::components::is_file;
 use crate::plan::show::in_contract_words;
-use crate::types::{DfRow, DriverSummary};
+use crate::types::{CandidateSummary, DfRow, DriverSummary, Selection};
 use crate::{Engine, Error};
 
 /// What this root and this machine are.
@@ -19,10 +21,14 @@ pub struct Info {
     pub root: String,
     /// Where locks and mounts are.
     pub run_dir: String,
-    /// The driver of new layers.
-    pub driver: DriverSummary,
+    /// The driver of new layers; none where there is no choice, and [`Info::driver_reason`] says why.
+    pub driver: Option<DriverSummary>,
     /// Why it is this one.
     pub driver_reason: String,
+    /// The selection policy that was asked: its name and version.
+    pub policy: String,
+    /// All drivers as the policy ranks them, the best first.
+    pub candidates: Vec<CandidateSummary>,
     /// The most layers in a chain, the writable one included.
     pub max_depth: u32,
     /// What the driver was told of this machine.
@@ -41,26 +47,44 @@ pub struct Info {
     pub running: u64,
     /// Mounted containers.
     pub mounted: u64,
-    /// Drivers that have layers or containers here.
-    pub drivers_in_use: Vec<String>,
+    /// Drivers that hold layers or containers here.
+    pub drivers_in_use: Vec<DriverUse>,
+}
+
+/// What a driver holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct DriverUse {
+    /// Its name.
+    pub name: String,
+    /// Image layers.
+    pub layers: u64,
+    /// Containers whose writable layers it holds.
+    pub containers: u64,
 }
 
 impl Engine {
-    /// What this root and this machine are.
+    /// What this root and this machine are. The selection policy is asked.
     pub fn info(&self) -> Result<Info, Error> {
-        let driver = self.current_driver()?;
+        let selection = self.selection(None, true)?;
+        let driver = selection.choice.as_ref().ok().map(|name| self.driver(name)).transpose()?;
         let summaries = self.containers(true, false)?;
         let (images, layers, used) = self
             .store
-            .read(|view| Ok((view.images()?.len(), view.layers(None)?.len(), view.drivers_in_use()?)))?;
+            .read(|view| Ok((view.images()?.len(), view.layers(None)?.len(), view.driver_usage()?)))?;
+        let facts = match &driver {
+            Some(driver) => driver.facts().clone(),
+            None => crate::facts::probe(&nacre_sys::dir::Dir::open(self.root())?)?,
+        };
         Ok(Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             root: self.root().display().to_string(),
             run_dir: self.store.paths().run.display().to_string(),
-            driver_reason: self.driver_reason(&used),
-            driver: summary(&driver, true),
-            max_depth: driver.probe()?.max_depth,
-            facts: driver.facts().clone(),
+            driver_reason: driver_reason(&selection),
+            policy: format!("{} {}", selection.policy, selection.policy_version),
+            max_depth: driver.as_ref().map(|driver| driver.probe()).transpose()?.map_or(0, |it| it.max_depth),
+            driver: driver.map(|driver| driver.summary(true)),
+            candidates: selection.candidates,
+            facts,
             overlay_method: format!("{:?}", nacre_sys::mount::Method::best()).to_lowercase(),
             runtime: self.runtime_name(),
             images: images as u64,
@@ -68,40 +92,43 @@ impl Engine {
             containers: summaries.len() as u64,
             running: summaries.iter().filter(|c| c.state == crate::types::State::Running).count() as u64,
             mounted: summaries.iter().filter(|c| c.mounted).count() as u64,
-            drivers_in_use: used,
+            drivers_in_use: used
+                .into_iter()
+                .map(|(name, layers, containers)| DriverUse { name, layers, containers })
+                .collect(),
         })
     }
 
-    /// The drivers that ship with nacre, and the one in use.
-    pub fn drivers(&self) -> Result<Vec<DriverSummary>, Error> {
-        let current = self.current_driver()?;
-        let mut drivers = nacre_drivers::BUILTIN
-            .iter()
-            .map(|shipped| Ok(summary(&*self.driver(shipped.name)?, shipped.name == current.name())))
-            .collect::<Result<Vec<_>, Error>>()?;
-        if !drivers.iter().any(|driver| driver.current) {
-            drivers.push(summary(&current, true));
-        }
-        Ok(drivers)
-    }
-
-    /// Everything that a driver says of itself, with its worked examples.
+    /// Everything that a component says of itself, by name or by file, with its worked examples.
     pub fn inspect_driver(&self, name: &str) -> Result<serde_json::Value, Error> {
-        let driver = self.driver(name)?;
-        let component = driver.component();
-        let probe = match driver.probe() {
-            Ok(suitability) => serde_json::json!({ "Suitable": true, "MaxDepth": suitability.max_depth }),
-            Err(error) => serde_json::json!({ "Suitable": false, "Reason": error.to_string() }),
-        };
-        Ok(serde_json::json!({
+        let found =
+            if is_file(name) { self.component_of_file(name.as_ref())? } else { self.component(name)? };
+        let component = &found.component;
+        let description = component.description();
+        let mut shown = serde_json::json!({
+            "Name": description.name,
+            "Version": description.version,
+            "Roles": description.roles.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "Origin": found.origin.name(),
+            "Path": component.origin(),
             "Digest": component.digest().to_string(),
-            "Origin": component.origin(),
             "Bytes": component.size(),
-            "Description": in_contract_words(component.description()),
-            "Layout": in_contract_words(driver.layout()),
-            "Here": probe,
-            "Examples": in_contract_words(&driver.examples()?),
-        }))
+            "Grants": found.grants.iter().map(|grant| grant.name()).collect::<Vec<_>>(),
+            "Asks": description.grants.iter().map(|grant| (grant.name(), grant.meaning()))
+                .collect::<BTreeMap<_, _>>(),
+            "Options": description.options.iter().map(option).collect::<Vec<_>>(),
+            "Description": in_contract_words(description),
+        });
+        if description.roles.contains(&Role::StorageDriver) {
+            let driver = self.ready(found)?;
+            shown["Layout"] = in_contract_words(driver.layout());
+            shown["Here"] = match driver.probe() {
+                Ok(suitability) => serde_json::json!({ "Suitable": true, "MaxDepth": suitability.max_depth }),
+                Err(error) => serde_json::json!({ "Suitable": false, "Reason": error.to_string() }),
+            };
+            shown["Examples"] = in_contract_words(&driver.examples()?);
+        }
+        Ok(shown)
     }
 
     /// What uses the disk, as `docker system df`: shared bytes are counted once.
@@ -151,30 +178,31 @@ impl Engine {
         };
         Ok(vec![image_row, container_row, content_row])
     }
+}
 
-    fn driver_reason(&self, used: &[String]) -> String {
-        match (&self.config.driver, used) {
-            (Some(_), _) => "it was named by --driver or NACRE_DRIVER".to_owned(),
-            (None, [one]) => format!("the root has layers of {one}"),
-            (None, _) => "it is the first that can work here".to_owned(),
+/// Why a driver was chosen, or why none was.
+fn driver_reason(selection: &Selection) -> String {
+    match &selection.choice {
+        Err(error) => error.to_string(),
+        Ok(name) => {
+            let chosen = selection.candidates.iter().find(|candidate| candidate.name == *name);
+            chosen.map(|candidate| candidate.because.join(", ")).unwrap_or_default()
         }
     }
 }
 
-fn empty_row() -> DfRow {
-    DfRow { kind: String::new(), total: 0, active: 0, size: 0, reclaimable: 0 }
+/// An option for people: its type, its default, its help.
+fn option(spec: &OptionSpec) -> serde_json::Value {
+    let kind = match &spec.kind {
+        OptionType::Bool => "true or false".to_owned(),
+        OptionType::Int((least, most)) => format!("a number from {least} to {most}"),
+        OptionType::Bytes => "bytes, such as 10G".to_owned(),
+        OptionType::Text => "text".to_owned(),
+        OptionType::Choice(words) => format!("one of {}", words.join(", ")),
+    };
+    serde_json::json!({ "Name": spec.name, "Type": kind, "Default": spec.default, "Help": spec.help })
 }
 
-fn summary(driver: &crate::driver::Driver, current: bool) -> DriverSummary {
-    let component = driver.component();
-    let description = component.description();
-    DriverSummary {
-        name: description.name.clone(),
-        version: description.version.clone(),
-        summary: description.summary.clone(),
-        digest: component.digest().to_string(),
-        size: component.size() as u64,
-        grants: description.grants.iter().map(|grant| grant.name().to_owned()).collect(),
-        current,
-    }
+fn empty_row() -> DfRow {
+    DfRow { kind: String::new(), total: 0, active: 0, size: 0, reclaimable: 0 }
 }

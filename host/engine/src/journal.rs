@@ -56,7 +56,7 @@ impl Engine {
             crash::at(plan.operation, "record");
             Ok(value)
         });
-        outcome.map(Some).inspect_err(|error| self.give_up(driver, entry, begun(&plan.steps, error)))
+        outcome.map(Some).inspect_err(|error| self.give_up(driver, entry, &plan.begun(error)))
     }
 
     /// Remove records with `forget`, and run the plan that removes what they named. Where it fails,
@@ -137,13 +137,12 @@ impl Engine {
 
     /// Undo a plan that was journaled by this process. What cannot be undone now stays in the journal, for
     /// the next command.
-    pub(crate) fn give_up(&self, driver: &Driver, entry: JournalId, steps: &[Step]) {
+    pub(crate) fn give_up(&self, driver: &Driver, entry: JournalId, plan: &Prepared) {
         let owner = match self.store.owner() {
             Ok(owner) => owner,
             Err(error) => return tracing::warn!(%error, "this process has no place in the journal"),
         };
-        let done = undo(steps, driver.roots())
-            .map_err(|fault| step_failed(driver, Operation::Create, fault))
+        let done = undo_plan(driver, plan.operation.name(), &plan.layer, &plan.steps)
             .and_then(|()| Ok(self.store.write(|tx| tx.journal_finish(&owner, entry))?));
         if let Err(error) = done {
             tracing::warn!(%error, "an unfinished plan could not be undone; the next command tries again");
@@ -176,6 +175,9 @@ impl Engine {
         if died || !entries.is_empty() {
             // It may have published content that no record names, or removed a record and not the content.
             self.store.try_sweep_content()?;
+            if let Err(error) = self.forgotten_processes(true) {
+                tracing::warn!(%error, "what is left of a removed container could not be removed");
+            }
         }
         Ok(())
     }
@@ -199,7 +201,7 @@ impl Engine {
         match entry.new.direction {
             Direction::Undo => {
                 let owner = self.store.owner()?;
-                undo(&steps, driver.roots()).map_err(|f| step_failed(&driver, Operation::Create, f))?;
+                undo_plan(&driver, &entry.new.op, &entry.new.subject, &steps)?;
                 self.store.write(|tx| tx.journal_finish(&owner, entry.id))?;
                 Ok(())
             }
@@ -229,16 +231,31 @@ fn entry_of(driver: &Driver, plan: &Prepared) -> Result<NewEntry, nacre_store::E
         subject: plan.layer.clone(),
         direction: if plan.operation.is_completed_after_crash() { Direction::Redo } else { Direction::Undo },
         plan: serde_json::to_value(&plan.steps)?,
-        detail: serde_json::Value::Null,
     })
 }
 
-/// The steps that may have done something when a plan ended with this error. One that met something in its
-/// way did nothing, and what was in its way is not its to remove.
-pub(crate) fn begun<'a>(steps: &'a [Step], error: &Error) -> &'a [Step] {
-    let Error::Step { number, source, .. } = error else { return steps };
-    let count = if source.already_exists() { number.saturating_sub(1) } else { *number };
-    steps.get(..count).unwrap_or(steps)
+impl Prepared {
+    /// What is to be undone when it ended with this error: the steps that may have done something. One that
+    /// met something in its way did nothing, and what was in its way is not its to remove.
+    pub(crate) fn begun(&self, error: &Error) -> Self {
+        let mut begun = self.clone();
+        if let Error::Step { number, source, .. } = error {
+            begun.steps.truncate(if source.already_exists() { number.saturating_sub(1) } else { *number });
+        }
+        begun
+    }
+}
+
+/// Undo a plan. A folder that a mount ensured for itself is undone by no step: the plan that would have ended
+/// the mount takes it away.
+fn undo_plan(driver: &Driver, operation: &str, layer: &str, steps: &[Step]) -> Result<(), Error> {
+    undo(steps, driver.roots()).map_err(|fault| step_failed(driver, Operation::Create, fault))?;
+    if operation == Operation::Mount.name() {
+        let rest = driver.unmount(layer)?;
+        run(&rest.steps, driver.roots(), |_| {})
+            .map_err(|fault| step_failed(driver, rest.operation, fault))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn state_changes(steps: &[Step]) -> Vec<StateChange> {

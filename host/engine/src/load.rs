@@ -56,6 +56,15 @@ struct Job<'a, 'e> {
     filling: Filling<'e>,
 }
 
+/// Layers that may stand on one another: a load that fails takes them down from the top.
+struct Tower<'e>(Vec<Option<Filled<'e>>>);
+
+impl Drop for Tower<'_> {
+    fn drop(&mut self) {
+        while self.0.pop().is_some() {}
+    }
+}
+
 impl<'e> Load<'e> {
     fn index(&self, archive: &ArchiveIndex) -> Result<Vec<LoadedImage>, Error> {
         let images = archive.images(&Platform::host())?;
@@ -106,7 +115,7 @@ impl<'e> Load<'e> {
     ) -> Result<Vec<Option<Filled<'e>>>, Error> {
         let mut below: Vec<String> = Vec::new();
         let mut jobs = Vec::new();
-        let mut filled: Vec<Option<Filled<'e>>> = blobs.iter().map(|_| None).collect();
+        let mut filled = Tower(blobs.iter().map(|_| None).collect());
         for (position, (blob, there)) in blobs.iter().zip(&claim.layers).enumerate() {
             let dir = match there {
                 Some(layer) => layer.dir.clone(),
@@ -120,8 +129,10 @@ impl<'e> Load<'e> {
                         let job = Job { position, blob, filling };
                         if self.driver.layout().detached {
                             jobs.push(job);
-                        } else if let Some(slot) = filled.get_mut(position) {
-                            *slot = Some(self.fill(archive, job)?);
+                        } else if let Some(slot) = filled.0.get_mut(position) {
+                            let mut layer = self.fill(archive, job)?;
+                            layer.commit(below.clone())?;
+                            *slot = Some(layer);
                         }
                     }
                     dir
@@ -130,11 +141,11 @@ impl<'e> Load<'e> {
             below.insert(0, dir.as_str().to_owned());
         }
         for (position, layer) in self.fill_side_by_side(archive, jobs)? {
-            if let Some(slot) = filled.get_mut(position) {
+            if let Some(slot) = filled.0.get_mut(position) {
                 *slot = Some(layer);
             }
         }
-        Ok(filled)
+        Ok(std::mem::take(&mut filled.0))
     }
 
     /// Fill layers on as many threads as there are processors, the largest first. The first error stops all.
@@ -228,19 +239,30 @@ impl<'e> Load<'e> {
             });
         }
         let mut streamed: HashMap<String, Filled<'e>> = HashMap::new();
+        // What does not come by a second time stays until the images that need it are recorded.
+        let mut twins: HashMap<DiffId, Claim<'e>> = HashMap::new();
         let images = archive.read(&Platform::host(), |name, size, bytes| {
-            if !self.is_known(name)? {
-                streamed.insert(name.to_owned(), self.fill_from_stream(name, size, bytes)?);
+            match self.known(name)? {
+                Some((diff, twin)) => drop(twins.insert(diff, twin)),
+                None => drop(streamed.insert(name.to_owned(), self.fill_from_stream(name, size, bytes)?)),
             }
             Ok::<_, Error>(())
         })?;
-        images.into_iter().map(|image| self.streamed_image(image, &mut streamed)).collect()
+        images.into_iter().map(|image| self.streamed_image(image, &mut streamed, &twins)).collect()
     }
 
-    /// Whether a layer with this blob was unpacked before.
-    fn is_known(&self, name: &str) -> Result<bool, Error> {
-        let Some(digest) = digest_of_name(name) else { return Ok(false) };
-        Ok(self.engine.store.read(|view| view.blob_diff(&digest))?.is_some())
+    /// A layer that this blob was unpacked to before, held.
+    fn known(&self, name: &str) -> Result<Option<(DiffId, Claim<'e>)>, Error> {
+        let Some(digest) = digest_of_name(name) else { return Ok(None) };
+        let twin = self.engine.store.read(|view| match view.blob_diff(&digest)? {
+            Some(diff) => view.layer_with_diff(&diff),
+            None => Ok(None),
+        })?;
+        let Some(twin) = twin else { return Ok(None) };
+        let claim = self.engine.claim_chain(&twin.driver, &[twin.chain_id], |_| {})?;
+        // It may have gone before it was held.
+        let there = claim.layers.iter().all(Option::is_some);
+        Ok(there.then_some((twin.diff_id, claim)))
     }
 
     fn fill_from_stream(&self, name: &str, size: u64, bytes: &mut dyn Read) -> Result<Filled<'e>, Error> {
@@ -260,13 +282,14 @@ impl<'e> Load<'e> {
         &self,
         image: ImageManifest,
         streamed: &mut HashMap<String, Filled<'e>>,
+        twins: &HashMap<DiffId, Claim<'e>>,
     ) -> Result<LoadedImage, Error> {
         let claim = self.claim(&image)?;
         let mut layers = Vec::with_capacity(image.layers.len());
         for (blob, there) in image.layers.iter().zip(&claim.layers) {
             layers.push(match there {
                 Some(layer) => Part::Exists(Box::new(layer.clone())),
-                None => Part::New(Box::new(self.streamed_layer(blob, streamed, &layers)?)),
+                None => Part::New(Box::new(self.streamed_layer(blob, streamed, twins, &layers)?)),
             });
         }
         self.record(image, layers)
@@ -278,6 +301,7 @@ impl<'e> Load<'e> {
         &self,
         blob: &LayerBlob,
         streamed: &mut HashMap<String, Filled<'e>>,
+        twins: &HashMap<DiffId, Claim<'e>>,
         below: &[Part<'e>],
     ) -> Result<Filled<'e>, Error> {
         let layer_fault = |source| Error::Layer { layer: blob.diff_id.to_string(), source };
@@ -299,7 +323,11 @@ impl<'e> Load<'e> {
         {
             return twin.reassemble(|tar| filling.fill(tar, options)).map_err(layer_fault);
         }
-        let twin = self.engine.layer_with_diff(&blob.diff_id)?;
+        let held = twins.get(&blob.diff_id).and_then(|claim| claim.layers.iter().flatten().next());
+        let twin = match held {
+            Some(layer) => layer.clone(),
+            None => self.engine.layer_with_diff(&blob.diff_id)?,
+        };
         self.engine.read_layer(&twin, |tar| filling.fill(tar, options))?.map_err(layer_fault)
     }
 

@@ -11,7 +11,7 @@ use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
 use crate::journal::Durability;
 use crate::{Engine, Error};
@@ -37,6 +37,7 @@ impl Engine {
 
     /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
     pub fn unmount(&self, container: &str) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         let holders = self.store.read(|view| view.holders(&container.dir))?;
         if !holders.iter().any(|holder| holder == USER) {
@@ -62,7 +63,7 @@ impl Engine {
         if self.config.explain {
             return self.explain_mount(container);
         }
-        let holder = format!("{OPERATION}{}:{}", self.store.owner()?.token(), LayerId::random()?.short());
+        let holder = self.operation_holder()?;
         let target = self.hold_mount(container, &holder)?;
         let outcome = work(&target);
         let released = self.release_mount(container, &holder);
@@ -80,12 +81,32 @@ impl Engine {
         Ok(())
     }
 
+    /// Who holds a mount for one operation of this process.
+    pub(crate) fn operation_holder(&self) -> Result<String, Error> {
+        Ok(format!("{OPERATION}{}:{}", self.store.owner()?.token(), LayerId::random()?.short()))
+    }
+
     /// Mount a container's tree unless it is mounted, and count `holder` among those who need it.
     pub(crate) fn hold_mount(&self, container: &Container, holder: &str) -> Result<PathBuf, Error> {
         let driver = self.driver(&container.driver)?;
-        let _lock = self.store.lock_mount(&container.dir)?;
-        let known = self.store.read(|view| view.mount(&container.dir))?;
+        let settings = ContainerConfig::of(container)?.settings;
+        self.hold_layer(&driver, &self.chain(container)?, &settings, holder)
+    }
+
+    /// Mount a layer with the chain below it unless it is mounted, and count `holder` among those who need it.
+    /// `own` are the settings of this layer alone.
+    pub(crate) fn hold_layer(
+        &self,
+        driver: &Driver,
+        chain: &Chain,
+        own: &[Setting],
+        holder: &str,
+    ) -> Result<PathBuf, Error> {
+        let dir: LayerId = chain.layer.parse()?;
+        let _lock = self.store.lock_mount(&dir)?;
+        let known = self.store.read(|view| view.mount(&dir))?;
         let lost = known.is_some();
+        let mut kept = Vec::new();
         if let Some(mount) = known {
             if is_mounted(&mount.target)? {
                 if !self.config.explain {
@@ -93,76 +114,113 @@ impl Engine {
                 }
                 return Ok(mount.target);
             }
+            // It may be mounted in another mount namespace: a second overlay on the same folders would harm both.
+            if self.is_mount_needed(&dir)? {
+                return Err(not_visible(&mount));
+            }
+            kept = self.store.read(|view| view.holders(&dir))?;
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
         }
-        let config = ContainerConfig::of(container)?;
-        let chain = self.chain(container)?;
-        let mount = driver.mount(&chain, false, &config.settings)?;
+        let mount = driver.mount(chain, chain.kind == LayerKind::Image, own)?;
         if lost || driver.roots().dir(mount.target.root).exists(&mount.target.path)? {
-            self.clear_lost_mount(&driver, container)?;
+            self.clear_lost_mount(driver, &dir)?;
         }
         let record = Mount {
-            dir: container.dir.clone(),
+            dir,
             driver: driver.name().to_owned(),
             target: driver.roots().absolute(&mount.target),
             created: Timestamp::now(),
         };
-        self.make(&driver, &mount.plan, Durability::Process, |tx| tx.add_holder(&record, holder))?;
+        kept.push(holder.to_owned());
+        self.make(driver, &mount.plan, Durability::Process, |tx| {
+            kept.iter().try_for_each(|holder| tx.add_holder(&record, holder).map(drop))
+        })?;
         Ok(record.target)
     }
 
     /// A mount that ended without nacre, by hand or with the machine, leaves what was made for it. The plan
     /// that would have ended it takes that away.
-    fn clear_lost_mount(&self, driver: &Driver, container: &Container) -> Result<(), Error> {
-        let plan = driver.unmount(container.dir.as_str())?;
+    /// The caller has the mount's lock.
+    pub(crate) fn clear_lost_mount(&self, driver: &Driver, layer: &LayerId) -> Result<(), Error> {
+        let plan = driver.unmount(layer.as_str())?;
         let nothing_to_restore = |_: &Tx<'_>| Ok(());
-        self.unmake(driver, &plan, |tx| tx.forget_mount(&container.dir), Some(nothing_to_restore))
+        self.unmake(driver, &plan, |tx| tx.forget_mount(layer), Some(nothing_to_restore))
     }
 
     /// Let a container's tree go, and unmount it when nobody else needs it.
     pub(crate) fn release_mount(&self, container: &Container, holder: &str) -> Result<(), Error> {
-        let driver = self.driver(&container.driver)?;
-        let _lock = self.store.lock_mount(&container.dir)?;
-        let (mount, holders) =
-            self.store.read(|view| Ok((view.mount(&container.dir)?, view.holders(&container.dir)?)))?;
+        self.release_layer(&*self.driver(&container.driver)?, &container.dir, holder)
+    }
+
+    /// Let a layer's mount go, and end it when nobody else needs it.
+    pub(crate) fn release_layer(&self, driver: &Driver, dir: &LayerId, holder: &str) -> Result<(), Error> {
+        let _lock = self.store.lock_mount(dir)?;
+        let (mount, holders) = self.store.read(|view| Ok((view.mount(dir)?, view.holders(dir)?)))?;
         let Some(mount) = mount.filter(|_| holders.iter().any(|known| known == holder)) else {
             return Ok(());
         };
         if holders.len() > 1 {
             if !self.config.explain {
-                self.store.write(|tx| tx.drop_holder(&container.dir, holder))?;
+                self.store.write(|tx| tx.drop_holder(dir, holder))?;
             }
             return Ok(());
         }
-        let plan = driver.unmount(container.dir.as_str())?;
-        let forget = |tx: &Tx<'_>| tx.drop_holder(&container.dir, holder).map(drop);
+        let plan = driver.unmount(dir.as_str())?;
+        let forget = |tx: &Tx<'_>| tx.drop_holder(dir, holder).map(drop);
         let restore = |tx: &Tx<'_>| tx.add_holder(&mount, holder).map(drop);
-        self.unmake(&driver, &plan, forget, Some(restore))
+        self.unmake(driver, &plan, forget, Some(restore))
     }
 
     /// Let go what processes held that died. Costs one query where nothing is mounted.
     pub(crate) fn recover_mounts(&self) -> Result<(), Error> {
         for (dir, holder) in self.store.read(|view| view.mount_holders())? {
-            let container = self.store.read(|view| view.container_of_layer(&dir))?;
-            let Some(container) = container else { continue };
-            let released = if let Some(rest) = holder.strip_prefix(OPERATION)
-                && self.store.is_dead(rest.split(':').next().unwrap_or_default())?
-            {
-                self.release_mount(&container, &holder)
-            } else if holder.starts_with(RUN) && container.state != ContainerState::Running {
-                // Whoever started it died, with or without a process.
-                self.recover_container(&container)
-            } else {
-                Ok(())
-            };
-            if let Err(error) = released {
+            if let Err(error) = self.recover_holder(&dir, &holder) {
                 tracing::warn!(
-                    container = container.name, %error,
+                    layer = dir.as_str(), %error,
                     "what an interrupted command mounted is still mounted; the next command tries again"
                 );
             }
         }
         Ok(())
+    }
+
+    fn recover_holder(&self, dir: &LayerId, holder: &str) -> Result<(), Error> {
+        if let Some(token) = operation_owner(holder) {
+            let mount = self.store.read(|view| view.mount(dir))?;
+            return match mount {
+                Some(mount) if self.store.is_dead(token)? => {
+                    self.release_layer(&*self.driver(&mount.driver)?, dir, holder)
+                }
+                _ => Ok(()),
+            };
+        }
+        match self.store.read(|view| view.container_of_layer(dir))? {
+            // Whoever started it died, with or without a process.
+            Some(container) if holder.starts_with(RUN) && container.state != ContainerState::Running => {
+                self.recover_container(&container)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a living process, or an operation of one, holds a mounted layer. A user may ask for it again.
+    pub(crate) fn is_mount_needed(&self, layer: &LayerId) -> Result<bool, Error> {
+        let (holders, container) =
+            self.store.read(|view| Ok((view.holders(layer)?, view.container_of_layer(layer)?)))?;
+        let process = container.and_then(|container| container.process);
+        for holder in holders {
+            let needed = match operation_owner(&holder) {
+                Some(token) => !self.store.is_dead(token)?,
+                None => {
+                    holder.starts_with(RUN)
+                        && process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true))
+                }
+            };
+            if needed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Unmount a container's tree, whoever holds it.
@@ -216,6 +274,21 @@ impl Engine {
         let all = driver.component().settings(&prefixed)?;
         Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
     }
+}
+
+/// A mount that somebody needs, and that this process does not see.
+fn not_visible(mount: &Mount) -> Error {
+    Error::Conflict {
+        what: format!("a process runs on a mount that is not visible here: {}", mount.target.display()),
+        help: "do it in the mount namespace that the container was started in (`nsenter -t PID -m`), or stop the \
+               container first"
+            .to_owned(),
+    }
+}
+
+/// The token of the process whose operation a holder is.
+fn operation_owner(holder: &str) -> Option<&str> {
+    holder.strip_prefix(OPERATION)?.split(':').next()
 }
 
 /// Whether something is mounted on a directory. One that is gone holds no mount.

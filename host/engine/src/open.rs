@@ -5,15 +5,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use nacre_plugin::types::{Facts, Filesystem};
 use nacre_plugin::{ComponentHost, StateError, StateView};
 use nacre_store::{Paths, Store};
 use nacre_sys::dir::Dir;
 
 use crate::assemble::Holds;
+use crate::components::{COMPONENTS, Found};
 use crate::driver::{Driver, Prepared};
 use crate::plan::show::explain;
 use crate::types::{Config, Explained};
-use crate::{Error, facts, reserve};
+use crate::{Class, Error, facts, reserve};
 
 /// Where nacre keeps its things unless it is told otherwise.
 const DEFAULT_ROOT: &str = "/var/lib/nacre";
@@ -29,6 +31,8 @@ pub struct Engine {
     drivers: Mutex<BTreeMap<String, Arc<Driver>>>,
     explained: Mutex<Vec<Explained>>,
     holds: Mutex<Holds>,
+    /// What was spent in components that are no drivers.
+    spent: Mutex<nacre_plugin::Spent>,
     opened: Instant,
 }
 
@@ -50,7 +54,7 @@ impl Drop for Engine {
 
 impl Engine {
     /// Open a storage root, making it where it is missing, and undo or complete what a process that died
-    /// in the middle of a command left there.
+    /// in the middle of a command left there. A root on a read-only file system can be looked at.
     pub fn open(config: Config) -> Result<Self, Error> {
         let path = config.root.as_deref().unwrap_or(Path::new(DEFAULT_ROOT));
         let store = Store::open(Paths::prepare(path)?)?;
@@ -65,16 +69,35 @@ impl Engine {
             drivers: Mutex::default(),
             explained: Mutex::default(),
             holds: Mutex::default(),
+            spent: Mutex::default(),
             opened: Instant::now(),
         };
-        if !engine.config.explain {
-            reserve::tend(&engine.root);
-            engine.note_boot()?;
-            engine.recover()?;
-            engine.recover_containers()?;
-            engine.recover_mounts()?;
+        // On a read-only file system nothing can be left to undo that could be undone.
+        if !engine.config.explain && !engine.store.is_read_only() {
+            reserve::keep(&engine.root);
+            match engine.recover_all() {
+                Err(error) if error.class() == Class::NoSpace => {
+                    engine.make_room();
+                    engine.recover_all()?;
+                }
+                other => other?,
+            }
         }
         Ok(engine)
+    }
+
+    fn recover_all(&self) -> Result<(), Error> {
+        self.note_boot()?;
+        self.recover()?;
+        self.recover_containers()?;
+        self.recover_mounts()
+    }
+
+    /// To be called first by whatever frees space: on a full disk there is room for its records then.
+    pub(crate) fn make_room(&self) {
+        if !self.config.explain {
+            reserve::give_up(&self.root);
+        }
     }
 
     /// The storage root.
@@ -89,11 +112,13 @@ impl Engine {
 
     /// Time spent in components so far, and the calls that it took.
     pub fn component_time(&self) -> nacre_plugin::Spent {
-        let drivers = self.lock_drivers();
-        drivers.values().fold(nacre_plugin::Spent::default(), |sum, driver| {
-            let spent = driver.spent();
-            nacre_plugin::Spent { calls: sum.calls + spent.calls, time: sum.time + spent.time }
-        })
+        let others = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lock_drivers().values().fold(others, |sum, driver| add(sum, driver.spent()))
+    }
+
+    pub(crate) fn note_spent(&self, spent: nacre_plugin::Spent) {
+        let mut sum = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        *sum = add(*sum, spent);
     }
 
     /// With `--explain`, note a plan in place of running it.
@@ -120,94 +145,69 @@ impl Engine {
         Ok(self.lock_drivers().entry(name.to_owned()).or_insert(driver).clone())
     }
 
-    /// The driver of new layers: the one that was asked for, the one whose layers the root has, or the
-    /// first that can work here. As in Docker, a root with layers of several drivers needs one to be named.
-    pub(crate) fn current_driver(&self) -> Result<Arc<Driver>, Error> {
-        match self.current_driver_name()? {
-            Some(name) => self.driver(&name),
-            None => self.first_suitable(),
-        }
-    }
-
-    pub(crate) fn current_driver_name(&self) -> Result<Option<String>, Error> {
-        if let Some(path) = self.driver_file() {
-            return Ok(Some(self.driver_from_file(path)?.name().to_owned()));
-        }
-        if let Some(name) = &self.config.driver {
-            return Ok(Some(name.clone()));
-        }
-        let mut used = self.store.read(|view| view.drivers_in_use())?;
-        if used.len() > 1 {
-            return Err(Error::Usage {
-                what: format!("the root has layers of several drivers: {}", used.join(", ")),
-                help: Some("name the one for new layers with --driver".to_owned()),
-            });
-        }
-        Ok(used.pop())
-    }
-
-    /// The component that `--driver` names by its file and not by its name.
-    fn driver_file(&self) -> Option<&Path> {
-        let driver = self.config.driver.as_deref()?;
-        (driver.contains('/') || driver.ends_with(".wasm")).then(|| Path::new(driver))
-    }
-
     /// The driver in a file, under the name that it gives itself.
-    fn driver_from_file(&self, path: &Path) -> Result<Arc<Driver>, Error> {
+    pub(crate) fn driver_from_file(&self, path: &Path) -> Result<Arc<Driver>, Error> {
         let origin = path.display().to_string();
         let known = |d: &&Arc<Driver>| d.component().origin() == origin;
         if let Some(driver) = self.lock_drivers().values().find(known) {
             return Ok(driver.clone());
         }
-        let wasm = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let driver = Arc::new(self.ready(&origin, &wasm)?);
+        let driver = Arc::new(self.ready(self.component_of_file(path)?)?);
         self.lock_drivers().insert(driver.name().to_owned(), driver.clone());
         Ok(driver)
     }
 
-    fn first_suitable(&self) -> Result<Arc<Driver>, Error> {
-        let mut reasons = Vec::new();
-        for shipped in nacre_drivers::BUILTIN {
-            match self.driver(shipped.name).and_then(|driver| driver.probe().map(|_| driver)) {
-                Ok(driver) => return Ok(driver),
-                Err(reason) => reasons.push(reason.to_string()),
-            }
-        }
-        Err(Error::NoDriver { root: self.root.path().to_owned(), reasons: reasons.join("; ") })
-    }
-
     fn load_driver(&self, name: &str) -> Result<Arc<Driver>, Error> {
-        if let Some(path) = self.driver_file() {
+        if let Some(path) = self.named_file() {
             let driver = self.driver_from_file(path)?;
             if driver.name() == name {
                 return Ok(driver);
             }
         }
-        let shipped = nacre_drivers::BUILTIN
-            .iter()
-            .find(|shipped| shipped.name == name)
-            .ok_or_else(|| Error::NotFound { kind: "driver", name: name.to_owned() })?;
-        self.ready("built in", shipped.wasm).map(Arc::new)
+        self.ready(self.component(name)?).map(Arc::new)
     }
 
-    /// Make a component ready for this root.
-    fn ready(&self, origin: &str, wasm: &[u8]) -> Result<Driver, Error> {
-        let component = self.host()?.load(origin, wasm)?;
-        let settings = component.settings(&self.config.storage_opts)?;
-        let driver = component.description().name.clone();
+    /// The next use of a driver loads it anew.
+    pub(crate) fn forget_driver(&self, name: &str) {
+        self.lock_drivers().remove(name);
+    }
+
+    /// Make a driver's component ready for this root.
+    pub(crate) fn ready(&self, found: Found) -> Result<Driver, Error> {
+        let settings = found.component.settings(&self.config.storage_opts)?;
+        let driver = found.component.description().name.clone();
         let state = Arc::new(StoredState { store: self.store.clone(), driver });
-        Driver::new(component, (&self.root, &self.run), facts::probe, state, settings)
+        let facts = |home: &Dir| match self.store.is_read_only() {
+            true => self.facts_of_read_only(home),
+            false => facts::probe(home),
+        };
+        Driver::new(found, (&self.root, &self.run), facts, state, settings)
+    }
+
+    /// The facts of a file system on which nothing can be tried out. What drivers need of one it had when layers
+    /// were written to it.
+    fn facts_of_read_only(&self, home: &Dir) -> Result<Facts, Error> {
+        let here = facts::probe(&self.run)?;
+        let found = rustix::fs::fstatfs(home).map_err(|e| Error::io("statfs", home.path(), e))?;
+        let home = Filesystem {
+            name: "read-only".to_owned(),
+            magic: found.f_type as u64,
+            d_type: true,
+            trusted_xattrs: true,
+            user_xattrs: true,
+            reflink: false,
+            project_quota: false,
+        };
+        Ok(Facts { home, ..here })
     }
 
     /// The component host, made when the first component is needed.
-    fn host(&self) -> Result<&ComponentHost, Error> {
+    pub(crate) fn host(&self) -> Result<&ComponentHost, Error> {
         if let Some(host) = self.host.get() {
             return Ok(host);
         }
-        let config = nacre_plugin::Config {
-            cache_dir: Some(self.root.path().join("components")),
-            ..Default::default()
-        };
+        let config =
+            nacre_plugin::Config { cache_dir: Some(self.root.path().join(COMPONENTS)), ..Default::default() };
         let host = ComponentHost::new(config)?;
         Ok(self.host.get_or_init(|| host))
     }
@@ -223,6 +223,10 @@ impl Engine {
     fn lock_explained(&self) -> MutexGuard<'_, Vec<Explained>> {
         self.explained.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn add(one: nacre_plugin::Spent, other: nacre_plugin::Spent) -> nacre_plugin::Spent {
+    nacre_plugin::Spent { calls: one.calls + other.calls, time: one.time + other.time }
 }
 
 /// A component's view of what it saved.

@@ -6,15 +6,30 @@ use std::time::Duration;
 use nacre_runtime::{
     Container as Handle, ContainerSpec, DetachedOptions, Network, ProcessSpec, Runtime, Signal,
 };
-use nacre_store::Container;
 use nacre_store::locks::Lock;
+use nacre_store::{Container, ContainerId};
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::mount::run_holder;
 use crate::{Engine, Error, crash};
 
 /// How long a process may take to end by itself when it is asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A container whose processes stand still until this is dropped. Whoever has the container's lock may hold them.
+#[derive(Debug)]
+pub(crate) struct Still {
+    held: Option<Handle>,
+    _lock: Lock,
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.held.take().map(|handle| handle.resume()) {
+            tracing::warn!(%error, "the container still stands still; the next command tries again to let it go on");
+        }
+    }
+}
 
 /// A further process in a running container.
 #[derive(Debug, Clone, Default)]
@@ -81,8 +96,7 @@ impl Engine {
         }
         let folder = self.container_dir(&container);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("make directory", &folder, e))?;
-        let options =
-            DetachedOptions { log: self.log_path(&container), context: self.root().display().to_string() };
+        let options = DetachedOptions { log: self.log_path(&container), context: self.monitor_context()? };
         let (handle, spec) = self.prepare_start(&container)?;
         let started = match handle.start_detached(&spec, &options) {
             Ok(started) => started,
@@ -113,7 +127,7 @@ impl Engine {
         let config = ContainerConfig::of(&container)?;
         let process = ProcessSpec {
             args: options.command.clone(),
-            env: crate::container::environment(&config.env, &options.env),
+            env: crate::config::environment(&config.env, &options.env),
             cwd: options.workdir.clone().unwrap_or(config.workdir),
             user: options.user.clone().unwrap_or(config.user),
             terminal: options.tty,
@@ -125,6 +139,7 @@ impl Engine {
     /// Ask a container's process to end, and kill it after `timeout` seconds (10). Without a process it is no
     /// error, and does nothing.
     pub fn stop(&self, container: &str, timeout: Option<u64>) -> Result<(), Error> {
+        self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
             // Its end lets its tree go.
@@ -168,15 +183,79 @@ impl Engine {
 
     /// Remove what the runtime and the log keep of a container that is gone.
     pub(crate) fn forget_process(&self, container: &Container) -> Result<(), Error> {
-        if self.has_run(container) {
-            self.handle(container)?.delete(true)?;
+        self.forget_process_of(&container.id)
+    }
+
+    fn forget_process_of(&self, id: &ContainerId) -> Result<(), Error> {
+        if Runtime::knows(&self.runtime_dir(), id.as_str()) {
+            self.runtime()?.container(id.as_str())?.delete(true)?;
         }
-        let folder = self.container_dir(container);
+        let folder = self.containers_dir().join(id.as_str());
         match std::fs::remove_dir_all(&folder) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(Error::io("remove", folder, e)),
         }
+    }
+
+    /// The containers of which something is kept and that no record has: whoever removed them was killed before
+    /// the end. With `remove` that goes too.
+    pub(crate) fn forgotten_processes(&self, remove: bool) -> Result<Vec<ContainerId>, Error> {
+        let dir = self.containers_dir();
+        let mut names = Runtime::all_known(&self.runtime_dir())?;
+        match std::fs::read_dir(&dir) {
+            Ok(logs) => {
+                names.extend(logs.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("list", dir, e)),
+        }
+        names.sort();
+        names.dedup();
+        let mut forgotten = Vec::new();
+        for id in names.iter().filter_map(|name| name.parse::<ContainerId>().ok()) {
+            // Who removes it right now has its lock.
+            let Some(_lock) = self.store.try_lock_container(&id)? else { continue };
+            if self.store.read(|view| view.container(&id))?.is_some() {
+                continue;
+            }
+            if remove {
+                self.forget_process_of(&id)?;
+            }
+            forgotten.push(id);
+        }
+        Ok(forgotten)
+    }
+
+    /// Hold a container's processes still, if it has any.
+    pub(crate) fn hold_still(&self, container: &Container) -> Result<Still, Error> {
+        let lock = self.store.lock_container(&container.id)?;
+        let mut still = Still { held: None, _lock: lock };
+        if self.has_run(container) {
+            let handle = self.handle(container)?;
+            if handle.pause()? {
+                still.held = Some(handle);
+                crash::in_pause("held");
+            }
+        }
+        Ok(still)
+    }
+
+    /// Let go on what a command that was killed held still: nobody has its lock. Costs a look at a directory.
+    pub(crate) fn recover_still(&self) -> Result<(), Error> {
+        for name in Runtime::paused(&self.runtime_dir())? {
+            if let Err(error) = self.let_go_on(&name) {
+                tracing::warn!(container = name, %error, "it stands still; the next command tries again to let it go on");
+            }
+        }
+        Ok(())
+    }
+
+    fn let_go_on(&self, name: &str) -> Result<(), Error> {
+        if let Some(_lock) = self.store.try_lock_container(&name.parse()?)? {
+            self.runtime()?.container(name)?.resume()?;
+        }
+        Ok(())
     }
 
     /// What the runtime knows of a container's process, whatever is recorded.
@@ -237,8 +316,13 @@ impl Engine {
         self.store.paths().run.join("containers")
     }
 
+    /// The folders of containers' logs.
+    fn containers_dir(&self) -> PathBuf {
+        self.root().join("containers")
+    }
+
     fn container_dir(&self, container: &Container) -> PathBuf {
-        self.root().join("containers").join(container.id.as_str())
+        self.containers_dir().join(container.id.as_str())
     }
 
     fn log_path(&self, container: &Container) -> PathBuf {

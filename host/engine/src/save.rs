@@ -13,6 +13,7 @@ use nacre_store::Layer;
 use nacre_sys::dir::Dir;
 
 use crate::progress::{LayerStatus, Progress};
+use crate::tree::Opened;
 use crate::types::SaveFormat;
 use crate::{Engine, Error};
 
@@ -30,8 +31,8 @@ struct SavedLayer<'a> {
     diff_id: DiffId,
     /// Bytes of its tar.
     size: u64,
-    content: Dir,
-    framing: Vec<u8>,
+    /// Its directory, and what tells its tar.
+    source: Opened<'a, (Dir, Vec<u8>)>,
     progress: &'a dyn Progress,
 }
 
@@ -47,7 +48,8 @@ impl LayerContent for SavedLayer<'_> {
     fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         self.progress
             .layer(&self.diff_id.to_string(), LayerStatus::Loading { done: 0, total: Some(self.size) });
-        let tar = reassemble(&self.framing, &self.content).map_err(io::Error::other)?;
+        let (content, framing) = &*self.source;
+        let tar = reassemble(framing, content).map_err(io::Error::other)?;
         Ok(Box::new(tar))
     }
 }
@@ -100,10 +102,10 @@ impl Engine {
         Ok(())
     }
 
-    fn saved_layer<'a>(&self, layer: &Layer, progress: &'a dyn Progress) -> Result<SavedLayer<'a>, Error> {
-        let (content, framing) = self.layer_source(layer)?;
+    fn saved_layer<'a>(&'a self, layer: &Layer, progress: &'a dyn Progress) -> Result<SavedLayer<'a>, Error> {
+        let source = self.layer_source(layer)?;
         progress.layer(&layer.diff_id.to_string(), LayerStatus::Waiting);
-        Ok(SavedLayer { diff_id: layer.diff_id, size: layer.raw_size, content, framing, progress })
+        Ok(SavedLayer { diff_id: layer.diff_id, size: layer.raw_size, source, progress })
     }
 }
 

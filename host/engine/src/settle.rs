@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use nacre_runtime::{ExitInfo, Started, State};
 use nacre_store::{Container, ContainerId, ContainerState};
 use nacre_sys::proc::Identity;
+use serde::{Deserialize, Serialize};
 
-use crate::container::ContainerConfig;
+use crate::config::ContainerConfig;
 use crate::mount::run_holder;
 use crate::types::Config;
 use crate::{Engine, Error};
@@ -23,14 +24,40 @@ const LOST: i32 = 137;
 /// What is recorded of a container that ends and goes.
 const TO_BE_REMOVED: &str = "to be removed at its end";
 
+/// What a monitor is told of the engine that started it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Context {
+    root: String,
+    /// By name, or by the component's absolute path.
+    driver: Option<String>,
+    storage_opts: Vec<String>,
+}
+
+impl Context {
+    /// Monitors of earlier versions were told the root alone.
+    fn parse(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|_| Self { root: text.to_owned(), ..Self::default() })
+    }
+
+    fn config(self) -> Config {
+        Config {
+            root: Some(PathBuf::from(self.root)),
+            driver: self.driver,
+            storage_opts: self.storage_opts,
+            ..Config::default()
+        }
+    }
+}
+
 impl Engine {
     /// What a monitor does when its container has ended. To be handed to `nacre_runtime::helper_main`.
     pub fn container_ended(info: &ExitInfo) -> Result<(), Error> {
-        let root = PathBuf::from(&info.context);
-        if !root.exists() {
+        let config = Context::parse(&info.context).config();
+        if !config.root.as_ref().is_some_and(|root| root.exists()) {
             return Ok(());
         }
-        let engine = Self::open(Config { root: Some(root), ..Config::default() })?;
+        let engine = Self::open(config)?;
         let id: ContainerId = info.id.parse()?;
         // Whoever started it has the lock until the start is recorded.
         let _lock = engine.store.lock_container(&id)?;
@@ -42,6 +69,23 @@ impl Engine {
             // Its start was never recorded, or its end was and the container runs again.
             engine.settle(&container)
         }
+    }
+
+    /// What a monitor needs to open this root as it is opened here, wherever it runs.
+    pub(crate) fn monitor_context(&self) -> Result<String, Error> {
+        let driver = match self.config.driver.as_deref() {
+            Some(file) if file.contains('/') || file.ends_with(".wasm") => {
+                let file = std::path::absolute(file).map_err(|e| Error::io("find", file, e))?;
+                Some(file.display().to_string())
+            }
+            name => name.map(str::to_owned),
+        };
+        let context = Context {
+            root: self.root().display().to_string(),
+            driver,
+            storage_opts: self.config.storage_opts.clone(),
+        };
+        Ok(serde_json::to_string(&context).map_err(nacre_store::Error::from)?)
     }
 
     /// Say which boot this is. What ran before it has ended, and is removed where it was to be at its end.
@@ -61,6 +105,7 @@ impl Engine {
     /// Note the end of processes that nobody waited for: their monitors were killed. Remove containers that
     /// were to be removed at their end.
     pub(crate) fn recover_containers(&self) -> Result<(), Error> {
+        self.recover_still()?;
         for container in self.store.read(|view| view.unsettled_containers())? {
             if container.process.as_ref().is_some_and(|process| process.is_alive().unwrap_or(true)) {
                 continue;
@@ -168,4 +213,27 @@ impl Engine {
 
 fn identity(started: Started) -> Result<Identity, Error> {
     Ok(Identity { pid: started.pid, start: started.start_time, boot: nacre_sys::proc::boot_id()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_opens_the_root_as_it_was_opened_from_wherever_it_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let config = Config {
+            root: Some(root.path().to_owned()),
+            driver: Some("./my.wasm".to_owned()),
+            storage_opts: vec!["mine.size=1".to_owned()],
+            ..Config::default()
+        };
+        let opened = Engine::open(config).unwrap();
+        let told = Context::parse(&opened.monitor_context().unwrap()).config();
+        assert_eq!(told.root.unwrap(), opened.root());
+        let file = std::env::current_dir().unwrap().join("my.wasm");
+        assert_eq!(told.driver.unwrap(), file.display().to_string());
+        assert_eq!(told.storage_opts, ["mine.size=1"]);
+        assert_eq!(Context::parse("/var/lib/nacre").config().root.unwrap(), PathBuf::from("/var/lib/nacre"));
+    }
 }

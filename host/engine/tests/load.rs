@@ -9,7 +9,7 @@ use std::sync::{Barrier, Mutex};
 
 use common::{Bed, load, of, small};
 use nacre_engine::{Class, Engine, LayerStatus, LoadOptions, LoadSource, Progress};
-use nacre_tests::craft::{Image, Packing, Tar};
+use nacre_tests::craft::{Header, Image, Packing, Tar};
 use serde_json::json;
 
 /// Folders of layers in the driver's home.
@@ -158,5 +158,32 @@ fn a_chain_that_is_too_long_is_refused_before_anything_is_unpacked() {
     let message = error.to_string();
     assert!(message.contains("overlay2") && message.contains(&limit.to_string()), "{message}");
     before.assert_same(&bed.picture(), "a chain that is too long");
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_directory_that_a_layer_only_implies_looks_as_it_does_below() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let bed = Bed::new();
+    let header = Header { mode: 0o1777, owner: (33, 44), mtime: 1_000_000, ..Header::new("srv/t/", b'5') };
+    let image = Image::new("implied:1")
+        .layer(Tar::new().dir("srv").entry(&header, b"").dir("gone").file("gone/f", b"x").finish())
+        .layer(Tar::new().file("other", b"x").finish())
+        .layer(Tar::new().file("srv/t/new", b"x").file("own/f", b"x").finish())
+        .layer(Tar::new().file("srv/t/newer", b"x").file(".wh.gone", b"").file("gone/g", b"x").finish());
+    let archive = bed.file("implied.tar", &image.docker_archive().tar());
+    let engine = bed.engine();
+    load(&engine, &archive).unwrap();
+    engine.create(&of("implied:1", "box")).unwrap();
+    let merged = engine.mount("box").unwrap();
+    let meta = fs::metadata(merged.join("srv/t")).unwrap();
+    assert_eq!((meta.permissions().mode() & 0o7777, meta.uid(), meta.gid()), (0o1777, 33, 44));
+    assert_eq!(meta.mtime(), 1_000_000);
+    for name in ["own", "gone"] {
+        let meta = fs::metadata(merged.join(name)).unwrap();
+        assert_eq!((meta.permissions().mode() & 0o7777, meta.uid()), (0o755, 0), "{name}");
+    }
+    assert!(merged.join("srv/t/new").exists() && !merged.join("gone/f").exists());
+    engine.unmount("box").unwrap();
     bed.assert_sound(&engine);
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 
 use common::{Bed, create, loaded};
 use nacre_engine::{Class, CreateOptions, Engine, Error};
@@ -32,8 +32,6 @@ fn a_plan_whose_second_step_fails_is_undone_whole() {
     let (bed, engine) = loaded();
     create(&engine, "box");
     break_work(&bed, "box");
-    // A folder for the mount is made where it is missing, and may stay.
-    fs::DirBuilder::new().mode(0o700).create(bed.layer_of("box").join("merged")).unwrap();
     let before = bed.picture();
     let error = engine.mount("box").unwrap_err();
     assert!(matches!(error, Error::Step { number: 2, step: "mount-overlay", .. }), "{error}");
@@ -160,6 +158,55 @@ fn a_tree_that_was_unmounted_behind_nacres_back_is_mounted_again() {
 }
 
 #[test]
+fn a_mount_that_a_living_holder_may_have_elsewhere_is_not_made_again() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let owner = bed.store();
+    let token = owner.owner().unwrap();
+    let target = engine.mount("box").unwrap();
+    let operation = format!("op:{}:word", token.token());
+    hold(&bed, &operation);
+    // What a mount in another mount namespace looks like from here.
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    let error = engine.mount("box").unwrap_err();
+    assert_eq!(error.class(), Class::Conflict, "{error}");
+    assert!(error.to_string().contains("not visible here"), "{error}");
+    assert!(bed.mounts().is_empty());
+    assert_eq!(bed.holders(), [operation.as_str(), "user"]);
+    drop((token, owner));
+    engine.copy_out("box", "/etc/motd", false, &mut Vec::new()).unwrap();
+    // The user's wish outlives the operation that mounted the tree again.
+    assert_eq!(bed.mounts().len(), 1);
+    drop(bed.engine());
+    assert_eq!(bed.holders(), ["user"]);
+    engine.unmount("box").unwrap();
+    bed.assert_sound(&engine);
+}
+
+#[test]
+fn a_repair_forgets_a_lost_mount_unless_somebody_needs_it() {
+    let (bed, engine) = loaded();
+    create(&engine, "box");
+    let target = engine.mount("box").unwrap();
+    let other = bed.store();
+    let (dir, _) = other.read(|view| view.mount_holders()).unwrap().remove(0);
+    let mount = other.read(|view| view.mount(&dir)).unwrap().unwrap();
+    let operation = format!("op:{}:x", other.owner().unwrap().token());
+    other.write(|tx| tx.add_holder(&mount, &operation)).unwrap();
+    unmount(&target, UnmountFlags::empty()).unwrap();
+    let repaired = |found: Vec<nacre_engine::Finding>| -> Vec<(String, bool)> {
+        found.into_iter().map(|finding| (finding.kind, finding.repaired)).collect()
+    };
+    assert_eq!(repaired(engine.check(true).unwrap()), [("lost-mount".to_owned(), false)]);
+    other.write(|tx| tx.drop_holder(&dir, &operation)).unwrap();
+    assert_eq!(repaired(engine.check(true).unwrap()), [("lost-mount".to_owned(), true)]);
+    bed.assert_sound(&engine);
+    assert!(bed.holders().is_empty());
+    assert!(!target.exists());
+    engine.remove_container("box", false).unwrap();
+}
+
+#[test]
 fn a_tree_that_a_reboot_unmounted_is_mounted_again() {
     let (bed, engine) = loaded();
     create(&engine, "box");
@@ -244,7 +291,6 @@ fn leave_in_journal(bed: &Bed, op: &str, direction: nacre_store::Direction) {
             subject: layer,
             direction,
             plan: serde_json::to_value(steps).unwrap(),
-            detail: serde_json::Value::Null,
         })
         .unwrap();
 }

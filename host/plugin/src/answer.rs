@@ -1,7 +1,7 @@
 //! The form of answers: sizes that the contract bounds. What a step means is checked by whoever runs it.
 
-use crate::contract::plan::{OverlayUpper, Plan, Step};
-use crate::contract::storage::{Created, Difference, Example, HomeLayout, Mounted, Suitability};
+use crate::contract::plan::{OverlayUpper, Plan, PoolStorage, Step};
+use crate::contract::storage::{Difference, Example, HomeLayout, Planned, Suitability};
 use crate::contract::types::Place;
 
 /// `wit/plan.wit`: the most steps of a plan.
@@ -12,6 +12,8 @@ const PATH: usize = 4095;
 const SMALL: usize = 64 << 10;
 /// `wit/plan.wit`: the most bytes of a key.
 const KEY: usize = 256;
+/// `wit/plan.wit`: the most bytes of a dataset's name.
+const DATASET: usize = 128;
 /// The most lower layers of a mount, of the entries of a footprint, and so on.
 const ENTRIES: usize = 4096;
 
@@ -43,7 +45,10 @@ fn step_fault(step: &Step) -> Option<String> {
         Step::Symlink(it) => it.at.fault().or_else(|| longer("a link's target", it.target.len(), PATH)),
         Step::Rename(it) => it.source.fault().or_else(|| it.target.fault()),
         Step::CopyTree(it) => it.source.fault().or_else(|| it.target.fault()),
-        Step::RemoveTree(at) | Step::Unmount(at) => at.fault(),
+        Step::RemoveTree(at) | Step::Unmount(at) | Step::SubvolumeDelete(at) => at.fault(),
+        Step::SubvolumeCreate(it) => it.at.fault().or_else(|| mode(it.mode)),
+        Step::SubvolumeSnapshot(it) => it.source.fault().or_else(|| it.target.fault()),
+        Step::Limit(it) => it.at.fault(),
         Step::MountOverlay(it) => {
             let upper = |OverlayUpper { upper, work }: &OverlayUpper| upper.fault().or_else(|| work.fault());
             let lowers = || longer("the lower directories", it.lowers.len(), ENTRIES);
@@ -58,8 +63,33 @@ fn step_fault(step: &Step) -> Option<String> {
         }
         Step::MountBind(it) => it.source.fault().or_else(|| it.target.fault()),
         Step::MountTmpfs(it) => it.target.fault().or_else(|| mode(it.mode)),
+        Step::ZfsCreate(name) | Step::ZfsDestroy(name) => dataset(name),
+        Step::ZfsSnapshot(it) | Step::ZfsDestroySnapshot(it) => dataset(&it.of).or_else(|| dataset(&it.name)),
+        Step::ZfsClone(it) => {
+            dataset(&it.source.of).or_else(|| dataset(&it.source.name)).or_else(|| dataset(&it.target))
+        }
+        Step::ZfsSet(it) => dataset(&it.at),
+        Step::MountZfs(it) => dataset(&it.source).or_else(|| it.target.fault()),
+        Step::MountAufs(it) => {
+            let places = || it.lowers.iter().chain(&it.upper).chain([&it.target]).find_map(Place::fault);
+            longer("the lower branches", it.lowers.len(), ENTRIES).or_else(places)
+        }
         Step::SetState(it) => key(&it.key).or_else(|| longer("the value", it.value.len(), SMALL)),
         Step::RemoveState(name) => key(name),
+        Step::ThinPool(it) => match &it.storage {
+            PoolStorage::Files(_) => None,
+            PoolStorage::Devices(on) => longer("a device", on.data.len().max(on.metadata.len()), PATH),
+            PoolStorage::Pool(name) => longer("a pool's name", name.len(), PATH),
+        },
+        Step::ThinCreate(it) => key(&it.volume)
+            .or_else(|| longer("the arguments", it.arguments.len(), 64))
+            .or_else(|| it.arguments.iter().find_map(|a| longer("an argument", a.len(), KEY))),
+        Step::ThinSnapshot(it) => key(&it.origin).or_else(|| key(&it.volume)),
+        Step::ThinActivate(name) | Step::ThinDeactivate(name) | Step::ThinDelete(name) => key(name),
+        Step::ThinMount(it) => key(&it.volume)
+            .or_else(|| it.target.fault())
+            .or_else(|| longer("the options", it.options.len(), PATH)),
+        Step::ThinSync(it) => it.at.fault(),
     }
 }
 
@@ -69,6 +99,10 @@ fn mode(mode: u32) -> Option<String> {
 
 fn key(key: &str) -> Option<String> {
     if key.is_empty() { Some("an empty key".into()) } else { longer("the key", key.len(), KEY) }
+}
+
+fn dataset(name: &str) -> Option<String> {
+    longer("the bytes of a dataset's name", name.len(), DATASET)
 }
 
 fn longer(what: &str, length: usize, most: usize) -> Option<String> {
@@ -108,15 +142,9 @@ impl Answer for Suitability {
     }
 }
 
-impl Answer for Created {
+impl Answer for Planned {
     fn fault(&self) -> Option<String> {
-        self.content.fault().or_else(|| self.steps.fault())
-    }
-}
-
-impl Answer for Mounted {
-    fn fault(&self) -> Option<String> {
-        self.target.fault().or_else(|| self.steps.fault())
+        self.at.as_ref().and_then(Place::fault).or_else(|| self.steps.fault())
     }
 }
 
@@ -124,7 +152,8 @@ impl Answer for Difference {
     fn fault(&self) -> Option<String> {
         match self {
             Difference::Changes((place, _)) => place.fault(),
-            Difference::Trees((parent, own)) => parent.fault().or_else(|| own.fault()),
+            Difference::Tree(place) => place.fault(),
+            Difference::Mounted => None,
         }
     }
 }

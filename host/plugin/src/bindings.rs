@@ -5,7 +5,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "nacre:storage/storage-driver-component",
+    world: "nacre:storage/every-role",
     imports: { default: trappable },
     additional_derives: [PartialEq, Eq, serde::Serialize, serde::Deserialize],
 });

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::component::Component as Compiled;
+use wasmtime::component::{Component as Compiled, InstancePre};
 
-use crate::bindings::StorageDriverComponentPre;
+use crate::bindings::exports::nacre::storage::{component, selection_policy, storage_driver};
 use crate::contract::description::{Description, Role};
 use crate::contract::types::Setting;
 use crate::describe;
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::host::Shared;
 use crate::inspect;
 use crate::instance::{Caller, Guest, Warm};
+use crate::selection::Policy;
 use crate::state::{NoState, StateView};
 
 /// The SHA-256 of a component's bytes. Shown as `sha256:<hex>`.
@@ -34,7 +35,9 @@ pub struct Component {
 
 struct Inner {
     shared: Arc<Shared>,
-    pre: StorageDriverComponentPre<Guest>,
+    pre: InstancePre<Guest>,
+    driver: Option<storage_driver::GuestIndices>,
+    selection: Option<selection_policy::GuestIndices>,
     origin: String,
     name: Arc<str>,
     digest: ComponentDigest,
@@ -72,17 +75,25 @@ impl Component {
             origin: origin.to_owned(),
             reason: format!("{error:#}"),
         };
-        let pre = shared
-            .linker
-            .instantiate_pre(compiled)
-            .and_then(StorageDriverComponentPre::new)
-            .map_err(unfit)?;
-        let description = ask(&shared, &pre, origin)?;
+        let pre = shared.linker.instantiate_pre(compiled).map_err(unfit)?;
+        let description = ask(&shared, &pre, &component::GuestIndices::new(&pre).map_err(unfit)?, origin)?;
         describe::validate(&description)
             .map_err(|reason| Error::InvalidDescription { origin: origin.to_owned(), reason })?;
-        let name = Arc::from(description.name.as_str());
-        let origin = origin.to_owned();
-        Ok(Component { inner: Arc::new(Inner { shared, pre, origin, name, digest, size, description }) })
+        let plays = |role| description.roles.contains(&role);
+        let driver = plays(Role::StorageDriver).then(|| storage_driver::GuestIndices::new(&pre));
+        let selection = plays(Role::SelectionPolicy).then(|| selection_policy::GuestIndices::new(&pre));
+        let inner = Inner {
+            driver: driver.transpose().map_err(unfit)?,
+            selection: selection.transpose().map_err(unfit)?,
+            shared,
+            pre,
+            origin: origin.to_owned(),
+            name: Arc::from(description.name.as_str()),
+            digest,
+            size,
+            description,
+        };
+        Ok(Component { inner: Arc::new(inner) })
     }
 
     /// The digest of its bytes.
@@ -125,37 +136,46 @@ impl Component {
     /// # Errors
     /// The component does not play this role.
     pub fn driver(&self, state: Arc<dyn StateView>) -> Result<Driver> {
-        if self.inner.description.roles.contains(&Role::StorageDriver) {
-            Ok(Driver::new(self.clone(), state))
-        } else {
-            Err(Error::MissingExport {
-                origin: self.inner.origin.clone(),
-                reason: "it is no storage driver".into(),
-            })
-        }
+        let role = self.inner.driver.clone().ok_or_else(|| self.lacks(Role::StorageDriver))?;
+        Ok(Driver::new(self.clone(), role, state))
+    }
+
+    /// The selection policy in this component, seeing `state`.
+    ///
+    /// # Errors
+    /// The component does not play this role.
+    pub fn selection_policy(&self, state: Arc<dyn StateView>) -> Result<Policy> {
+        let role = self.inner.selection.clone().ok_or_else(|| self.lacks(Role::SelectionPolicy))?;
+        Ok(Policy::new(self.clone(), role, state))
+    }
+
+    fn lacks(&self, role: Role) -> Error {
+        Error::OtherRole { origin: self.inner.origin.clone(), role: role.to_string() }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.inner.name
     }
 
-    pub(crate) fn caller(&self) -> Caller<'_> {
+    pub(crate) fn caller<'a, I>(&'a self, role: &'a I) -> Caller<'a, I> {
         let Inner { name, pre, shared, .. } = &*self.inner;
-        Caller { name, pre, limits: &shared.limits, ticker: &shared.ticker }
+        Caller { name, pre, role, limits: &shared.limits, ticker: &shared.ticker }
     }
 }
 
 /// Its description, asked for twice: it must be the same at every call.
-fn ask(shared: &Shared, pre: &StorageDriverComponentPre<Guest>, origin: &str) -> Result<Description> {
+fn ask(
+    shared: &Shared,
+    pre: &InstancePre<Guest>,
+    role: &component::GuestIndices,
+    origin: &str,
+) -> Result<Description> {
     let name = Arc::from(origin);
-    let caller = Caller { name: &name, pre, limits: &shared.limits, ticker: &shared.ticker };
+    let caller = Caller { name: &name, pre, role, limits: &shared.limits, ticker: &shared.ticker };
     let state: Arc<dyn StateView> = Arc::new(NoState);
     let mut instance = Warm::default();
-    let mut describe = || {
-        instance.call(&caller, &state, "describe", |store, bindings| {
-            bindings.nacre_storage_component().call_describe(store)
-        })
-    };
+    let mut describe =
+        || instance.call(&caller, &state, "describe", |store, exports| exports.call_describe(store));
     let (first, second) = (describe()?, describe()?);
     if first != second {
         let reason = "two calls of `describe` gave different answers".to_owned();

@@ -5,15 +5,17 @@
 pub mod types {
     pub use crate::bindings::nacre::storage::types::{
         DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,
-        OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts,
+        OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts, ZfsFacts,
     };
 }
 
 /// Plans and their steps (`wit/plan.wit`).
 pub mod plan {
     pub use crate::bindings::nacre::storage::plan::{
-        CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayOption, OverlayUpper, Plan,
-        Rename, SetState, Step, Symlink, WriteFile,
+        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
+        OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing,
+        Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot,
+        ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -27,9 +29,38 @@ pub mod description {
 
 /// Requests to a storage driver, and its answers (`wit/storage-driver.wit`).
 pub mod storage {
+    use super::plan::Plan;
+    use super::types::{Place, Whiteouts};
     pub use crate::bindings::exports::nacre::storage::storage_driver::{
-        Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
+        Call, CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Planned,
         Suitability,
+    };
+
+    /// A plan for a new layer.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Created {
+        /// The steps that make it. Undone if the layer is not finished.
+        pub steps: Plan,
+        /// Where an image layer's content goes. For a container layer: where its changes are.
+        pub content: Place,
+        /// How deleted names are to be written there.
+        pub format: Whiteouts,
+    }
+
+    /// A plan for a mount.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Mounted {
+        /// The steps that mount the chain. Undone if the mount is not finished.
+        pub steps: Plan,
+        /// Where the tree is then.
+        pub target: Place,
+    }
+}
+
+/// Requests to a selection policy, and its answers (`wit/selection-policy.wit`).
+pub mod selecting {
+    pub use crate::bindings::exports::nacre::storage::selection_policy::{
+        Candidate, Contender, Origin, Outcome, Ranking, Reason, Request, Verdict,
     };
 }
 
@@ -51,12 +82,32 @@ impl Step {
             Step::Rename(_) => "rename",
             Step::CopyTree(_) => "copy-tree",
             Step::RemoveTree(_) => "remove-tree",
+            Step::SubvolumeCreate(_) => "subvolume-create",
+            Step::SubvolumeSnapshot(_) => "subvolume-snapshot",
+            Step::SubvolumeDelete(_) => "subvolume-delete",
+            Step::Limit(_) => "limit",
+            Step::ZfsCreate(_) => "zfs-create",
+            Step::ZfsSnapshot(_) => "zfs-snapshot",
+            Step::ZfsClone(_) => "zfs-clone",
+            Step::ZfsSet(_) => "zfs-set",
+            Step::ZfsDestroy(_) => "zfs-destroy",
+            Step::ZfsDestroySnapshot(_) => "zfs-destroy-snapshot",
+            Step::MountZfs(_) => "mount-zfs",
+            Step::MountAufs(_) => "mount-aufs",
             Step::MountOverlay(_) => "mount-overlay",
             Step::MountBind(_) => "mount-bind",
             Step::MountTmpfs(_) => "mount-tmpfs",
             Step::Unmount(_) => "unmount",
             Step::SetState(_) => "set-state",
             Step::RemoveState(_) => "remove-state",
+            Step::ThinPool(_) => "thin-pool",
+            Step::ThinCreate(_) => "thin-create",
+            Step::ThinSnapshot(_) => "thin-snapshot",
+            Step::ThinActivate(_) => "thin-activate",
+            Step::ThinMount(_) => "thin-mount",
+            Step::ThinSync(_) => "thin-sync",
+            Step::ThinDeactivate(_) => "thin-deactivate",
+            Step::ThinDelete(_) => "thin-delete",
         }
     }
 
@@ -71,11 +122,38 @@ impl Step {
             | Step::Rename(_)
             | Step::CopyTree(_)
             | Step::RemoveTree(_) => &[Grant::Tree],
+            Step::SubvolumeCreate(_) | Step::SubvolumeSnapshot(_) | Step::SubvolumeDelete(_) => {
+                &[Grant::Subvolume]
+            }
+            Step::Limit(_) => &[Grant::Limit],
+            Step::ZfsCreate(_)
+            | Step::ZfsSnapshot(_)
+            | Step::ZfsClone(_)
+            | Step::ZfsSet(_)
+            | Step::ZfsDestroy(_)
+            | Step::ZfsDestroySnapshot(_)
+            | Step::MountZfs(_) => &[Grant::Zfs],
+            Step::MountAufs(_) => &[Grant::MountAufs],
             Step::MountOverlay(_) => &[Grant::MountOverlay],
             Step::MountBind(_) => &[Grant::MountBind],
             Step::MountTmpfs(_) => &[Grant::MountTmpfs],
-            Step::Unmount(_) => &[Grant::MountOverlay, Grant::MountBind, Grant::MountTmpfs],
+            Step::Unmount(_) => &[
+                Grant::MountOverlay,
+                Grant::MountBind,
+                Grant::MountTmpfs,
+                Grant::MountAufs,
+                Grant::Zfs,
+                Grant::Thin,
+            ],
             Step::SetState(_) | Step::RemoveState(_) => &[Grant::State],
+            Step::ThinPool(_)
+            | Step::ThinCreate(_)
+            | Step::ThinSnapshot(_)
+            | Step::ThinActivate(_)
+            | Step::ThinMount(_)
+            | Step::ThinSync(_)
+            | Step::ThinDeactivate(_)
+            | Step::ThinDelete(_) => &[Grant::Thin],
         }
     }
 }
@@ -90,6 +168,56 @@ impl Grant {
             Grant::MountBind => "mount-bind",
             Grant::MountTmpfs => "mount-tmpfs",
             Grant::State => "state",
+            Grant::Subvolume => "subvolume",
+            Grant::Limit => "limit",
+            Grant::Zfs => "zfs",
+            Grant::MountAufs => "mount-aufs",
+            Grant::Thin => "thin",
+        }
+    }
+}
+
+impl Grant {
+    /// All of them.
+    pub const ALL: [Grant; 10] = [
+        Grant::Tree,
+        Grant::MountOverlay,
+        Grant::MountBind,
+        Grant::MountTmpfs,
+        Grant::State,
+        Grant::Subvolume,
+        Grant::Limit,
+        Grant::Zfs,
+        Grant::MountAufs,
+        Grant::Thin,
+    ];
+
+    /// The grant of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Grant> {
+        Self::ALL.into_iter().find(|grant| grant.name() == name)
+    }
+
+    /// What it allows, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Grant::Tree => {
+                "make, write, rename, link, copy and remove files and directories in its own folders"
+            }
+            Grant::MountOverlay => "mount overlayfs on its own folders",
+            Grant::MountBind => "bind-mount between its own folders",
+            Grant::MountTmpfs => "mount tmpfs on its own folders",
+            Grant::State => "keep values of its own",
+            Grant::Subvolume => "make, snapshot and delete subvolumes in its own folders",
+            Grant::Limit => "limit what its own trees may take up",
+            Grant::Zfs => {
+                "make, snapshot, clone, limit, mount and destroy datasets of ZFS below its base dataset"
+            }
+            Grant::MountAufs => "mount aufs on its own folders",
+            Grant::Thin => {
+                "keep a thin pool, on files of its own or on devices that you name, with a volume for each layer"
+            }
         }
     }
 }
@@ -104,6 +232,7 @@ impl fmt::Display for Role {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Role::StorageDriver => "storage-driver",
+            Role::SelectionPolicy => "selection-policy",
         })
     }
 }
@@ -138,13 +267,23 @@ pub(crate) fn describe_requirement(requirement: Requirement) -> &'static str {
         Requirement::Reflink => {
             "the file system of the storage root cannot share data between files (reflink)"
         }
+        Requirement::Zfs => {
+            "ZFS cannot be used: its programs are missing, or there is no dataset under the storage root"
+        }
+        Requirement::Aufs => "this kernel has no aufs",
+        Requirement::Btrfs => "the file system of the storage root is not btrfs",
+        Requirement::ThinPools => "this kernel has no device-mapper with thin pools",
+        Requirement::FilesystemTools => {
+            "the programs of its file system are missing: mkfs.ext4 and resize2fs (e2fsprogs), or mkfs.xfs and \
+             xfs_growfs (xfsprogs)"
+        }
         Requirement::Quota => "the bytes of a layer cannot be limited on this file system",
         Requirement::OtherFilesystem => "the file system of the storage root cannot hold writable layers",
     }
 }
 
 /// A driver's "no" as a sentence for people, without the driver's name.
-pub(crate) fn describe_refusal(refusal: &Refusal) -> String {
+pub fn describe_refusal(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Unsupported(requirement) => describe_requirement(*requirement).to_owned(),
         Refusal::TooDeep(fault) => format!(

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use crate::answer::Answer;
-use crate::bindings::exports::nacre::storage::storage_driver::Guest as Exports;
+use crate::bindings::exports::nacre::storage::storage_driver::{Guest as Exports, GuestIndices};
 use crate::component::Component;
 use crate::contract::description::Description;
 use crate::contract::plan::Plan;
 use crate::contract::storage::{
-    CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
-    Suitability,
+    Call, CommitRequest, CreateRequest, Created, Difference, Example, HomeLayout, MountRequest, Mounted,
+    Planned, Suitability,
 };
 use crate::contract::types::{Facts, Place, Refusal, Setting};
 use crate::error::{Error, Result};
@@ -76,22 +76,28 @@ pub struct Spent {
 }
 
 /// A [`StorageDriver`] that is a component.
-#[derive(Debug)]
 pub struct Driver {
     component: Component,
+    role: GuestIndices,
     state: Arc<dyn StateView>,
     inner: Mutex<Inner>,
 }
 
+impl fmt::Debug for Driver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Driver").field("component", &self.component).finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
-    warm: Warm,
+    warm: Warm<Exports>,
     spent: Spent,
 }
 
 impl Driver {
-    pub(crate) fn new(component: Component, state: Arc<dyn StateView>) -> Driver {
-        Driver { component, state, inner: Mutex::default() }
+    pub(crate) fn new(component: Component, role: GuestIndices, state: Arc<dyn StateView>) -> Driver {
+        Driver { component, role, state, inner: Mutex::default() }
     }
 
     /// The component.
@@ -107,9 +113,7 @@ impl Driver {
     ) -> Result<R> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
-        let answer = inner.warm.call(&self.component.caller(), &self.state, export, |store, bindings| {
-            call(store, bindings.nacre_storage_storage_driver())
-        });
+        let answer = inner.warm.call(&self.component.caller(&self.role), &self.state, export, call);
         inner.spent.calls += 1;
         inner.spent.time += begun.elapsed();
         answer
@@ -130,6 +134,30 @@ impl Driver {
             Err(refusal) => Err(Error::Refused { component: component(), export, refusal }),
         }
     }
+
+    /// A call of `plan-for`. In reports it has the name of what is asked for.
+    fn plan(&self, facts: Option<&Facts>, asked: &Call) -> Result<Planned> {
+        self.ask(name_of(asked), |store, driver| driver.call_plan_for(store, facts, asked))
+    }
+
+    /// A part that the contract wants in the answer to a call.
+    fn must<T>(&self, part: Option<T>, of: &'static str, what: &str) -> Result<T> {
+        part.ok_or_else(|| Error::InvalidAnswer {
+            component: self.component.name().to_string(),
+            export: of,
+            reason: format!("it does not say {what}"),
+        })
+    }
+}
+
+fn name_of(call: &Call) -> &'static str {
+    match call {
+        Call::Create(_) => "create",
+        Call::Commit(_) => "commit",
+        Call::Mount(_) => "mount",
+        Call::Unmount(_) => "unmount",
+        Call::Remove(_) => "remove",
+    }
 }
 
 impl StorageDriver for Driver {
@@ -146,23 +174,27 @@ impl StorageDriver for Driver {
     }
 
     fn create_layer(&self, facts: &Facts, request: &CreateRequest) -> Result<Created> {
-        self.ask("create-layer", |store, driver| driver.call_create_layer(store, facts, request))
+        let Planned { steps, at, format } = self.plan(Some(facts), &Call::Create(request.clone()))?;
+        let content = self.must(at, "create", "where the layer's content goes")?;
+        let format = self.must(format, "create", "how deleted names are written")?;
+        Ok(Created { steps, content, format })
     }
 
     fn commit(&self, facts: &Facts, request: &CommitRequest) -> Result<Plan> {
-        self.ask("commit", |store, driver| driver.call_commit(store, facts, request))
+        Ok(self.plan(Some(facts), &Call::Commit(request.clone()))?.steps)
     }
 
     fn mount(&self, facts: &Facts, request: &MountRequest) -> Result<Mounted> {
-        self.ask("mount", |store, driver| driver.call_mount(store, facts, request))
+        let Planned { steps, at, .. } = self.plan(Some(facts), &Call::Mount(request.clone()))?;
+        Ok(Mounted { steps, target: self.must(at, "mount", "where the tree is")? })
     }
 
     fn unmount(&self, id: &str) -> Result<Plan> {
-        self.ask("unmount", |store, driver| driver.call_unmount(store, &id.to_owned()))
+        Ok(self.plan(None, &Call::Unmount(id.to_owned()))?.steps)
     }
 
     fn remove(&self, id: &str) -> Result<Plan> {
-        self.ask("remove", |store, driver| driver.call_remove(store, &id.to_owned()))
+        Ok(self.plan(None, &Call::Remove(id.to_owned()))?.steps)
     }
 
     fn usage(&self, id: &str) -> Result<Place> {

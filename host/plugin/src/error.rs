@@ -45,6 +45,14 @@ pub enum Error {
         /// Which export, and what is wrong with it.
         reason: String,
     },
+    /// The component is of another kind than the one that is needed.
+    #[error("{origin} is no {role}")]
+    OtherRole {
+        /// Where the component came from.
+        origin: String,
+        /// The role that it does not play.
+        role: String,
+    },
     /// The description of the component breaks a rule of the contract.
     #[error("{origin} describes itself wrongly: {reason}")]
     InvalidDescription {

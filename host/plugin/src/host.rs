@@ -119,7 +119,7 @@ impl Shared {
         let refused = |reason: String| Error::NotAComponent { origin: origin.to_owned(), reason };
         if wasm.len() > self.limits.component_size {
             let most = self.limits.component_size >> 20;
-            return Err(refused(format!("it has {} bytes, and the most is {most} MiB", wasm.len())));
+            return Err(refused(format!("it is larger than {most} MiB, which is the most")));
         }
         inspect::header(wasm).map_err(|reason| refused(reason.to_owned()))?;
         let digest = ComponentDigest(Sha256::digest(wasm).into());

@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use tracing::{debug, info, warn};
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
+use crate::bindings::EveryRole;
+use crate::bindings::exports::nacre::storage::{component, selection_policy, storage_driver};
 use crate::bindings::nacre::storage::{log, plan, state, types};
-use crate::bindings::{StorageDriverComponent, StorageDriverComponentPre};
 use crate::error::{Error, Result};
 use crate::host::Limits;
 use crate::state::{StateError, StateView};
@@ -112,54 +113,82 @@ impl ResourceLimiter for Guest {
 /// All that a component can be linked to.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    StorageDriverComponent::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    EveryRole::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     Ok(linker)
 }
 
-/// What every call needs to know.
-pub(crate) struct Caller<'a> {
+/// Where a component has the exports of one role, looked up once.
+pub(crate) trait Indices {
+    /// The exports of an instance.
+    type Exports;
+
+    fn load(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Self::Exports>;
+}
+
+macro_rules! indices {
+    ($($interface:ident),*) => {$(
+        impl Indices for $interface::GuestIndices {
+            type Exports = $interface::Guest;
+
+            fn load(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Self::Exports> {
+                $interface::GuestIndices::load(self, store, instance)
+            }
+        }
+    )*};
+}
+indices!(component, storage_driver, selection_policy);
+
+/// What every call of a role needs to know.
+pub(crate) struct Caller<'a, I> {
     pub(crate) name: &'a Arc<str>,
-    pub(crate) pre: &'a StorageDriverComponentPre<Guest>,
+    pub(crate) pre: &'a InstancePre<Guest>,
+    pub(crate) role: &'a I,
     pub(crate) limits: &'a Limits,
     pub(crate) ticker: &'a Ticker,
 }
 
-/// An instance that is kept between calls, made when it is first needed.
-#[derive(Default)]
-pub(crate) struct Warm(Option<(Store<Guest>, StorageDriverComponent)>);
+/// An instance that is kept between calls, made when it is first needed, with the exports of one role.
+pub(crate) struct Warm<E>(Option<(Store<Guest>, E)>);
 
-impl fmt::Debug for Warm {
+impl<E> Default for Warm<E> {
+    fn default() -> Self {
+        Warm(None)
+    }
+}
+
+impl<E> fmt::Debug for Warm<E> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_tuple("Warm").field(&self.0.is_some()).finish()
     }
 }
 
-impl Warm {
+impl<E> Warm<E> {
     /// Make one call. An instance that trapped is not used again.
-    pub(crate) fn call<R>(
+    pub(crate) fn call<I: Indices<Exports = E>, R>(
         &mut self,
-        caller: &Caller<'_>,
+        caller: &Caller<'_, I>,
         state: &Arc<dyn StateView>,
         export: &'static str,
-        call: impl FnOnce(&mut Store<Guest>, &StorageDriverComponent) -> wasmtime::Result<R>,
+        call: impl FnOnce(&mut Store<Guest>, &E) -> wasmtime::Result<R>,
     ) -> Result<R> {
         let entered = caller.ticker.enter();
         let _in_flight = entered.map_err(|error| Error::Host { reason: error.to_string() })?;
         if self.0.is_none() {
             let mut store = new_store(caller, state);
-            match caller.pre.instantiate(&mut store) {
-                Ok(bindings) => self.0 = Some((store, bindings)),
+            let loaded = caller.pre.instantiate(&mut store);
+            match loaded.and_then(|instance| caller.role.load(&mut store, &instance)) {
+                Ok(exports) => self.0 = Some((store, exports)),
                 Err(error) => return Err(trap::report(caller, export, store.into_data(), &error)),
             }
         }
-        let Some((store, bindings)) = &mut self.0 else {
+        let Some((store, exports)) = &mut self.0 else {
             return Err(Error::Host { reason: "no instance".into() });
         };
         let guest = store.data_mut();
         guest.messages = 0;
         guest.last.clear();
         store.set_epoch_deadline(ticks(caller.limits));
-        match call(store, bindings) {
+        match call(store, exports) {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 let guest = self.0.take().map(|(store, _)| store.into_data());
@@ -169,7 +198,7 @@ impl Warm {
     }
 }
 
-fn new_store(caller: &Caller<'_>, state: &Arc<dyn StateView>) -> Store<Guest> {
+fn new_store<I>(caller: &Caller<'_, I>, state: &Arc<dyn StateView>) -> Store<Guest> {
     let guest = Guest {
         name: Arc::clone(caller.name),
         state: Arc::clone(state),
@@ -178,7 +207,7 @@ fn new_store(caller: &Caller<'_>, state: &Arc<dyn StateView>) -> Store<Guest> {
         messages: 0,
         last: VecDeque::new(),
     };
-    let mut store = Store::new(caller.pre.engine(), guest);
+    let mut store = Store::new(caller.pre.component().engine(), guest);
     store.limiter(|guest| guest);
     store.set_hostcall_fuel(caller.limits.answer);
     store.set_epoch_deadline(ticks(caller.limits));

@@ -41,14 +41,16 @@ mod host;
 mod inspect;
 mod instance;
 pub mod options;
+mod selection;
 mod state;
 mod ticker;
 mod trap;
 
 pub use component::{Component, ComponentDigest};
-pub use contract::{description, plan, storage, types};
+pub use contract::{describe_refusal, description, plan, selecting, storage, types};
 pub use driver::{Driver, Spent, StorageDriver};
 pub use error::{Error, Result, Trap, TrapReason};
 pub use host::{ComponentHost, Config, Limits};
 pub use inspect::Report;
+pub use selection::{Policy, SelectionPolicy};
 pub use state::{NoState, StateError, StateView};

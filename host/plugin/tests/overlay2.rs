@@ -49,7 +49,7 @@ fn it_is_small_and_can_reach_nothing() {
     assert!(report.imports.iter().all(|import| import.starts_with("nacre:storage/")), "{:?}", report.imports);
     let description = report.description.unwrap();
     assert_eq!((description.name.as_str(), description.roles), ("overlay2", vec![Role::StorageDriver]));
-    assert_eq!(description.grants, [Grant::Tree, Grant::MountOverlay, Grant::MountBind]);
+    assert_eq!(description.grants, [Grant::Tree, Grant::MountOverlay, Grant::MountBind, Grant::Limit]);
 }
 
 #[test]

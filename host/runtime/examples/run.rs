@@ -1,7 +1,7 @@
 //! Runs a command in a root file system: `run [OPTIONS] ROOTFS COMMAND [ARGUMENT…]`.
 //!
-//! Shows how a program uses the room, and is what the room's tests start. Also `exec`, `state`, `stop`, `rm`
-//! on a container of `--id`.
+//! Shows how a program uses the room, and is what the room's tests start. Also `exec`, `state`, `stop`, `pause`,
+//! `resume`, `rm` on a container of `--id`.
 
 use std::path::PathBuf;
 use std::process::exit;
@@ -28,7 +28,7 @@ fn main() {
 fn run() -> Result<i32, Error> {
     let mut spec = ContainerSpec::new("", ProcessSpec::default());
     let (mut run_dir, mut runtime, mut id) = (PathBuf::from("/run/nacre"), None, "example".to_owned());
-    let (mut log, mut verb) = (None, "run".to_owned());
+    let (mut log, mut verb, mut grace) = (None, "run".to_owned(), 1);
     let mut arguments = std::env::args().skip(1).peekable();
     while let Some(option) = arguments.next_if(|argument| argument.starts_with('-')) {
         let mut value = || arguments.next().unwrap_or_default();
@@ -45,6 +45,7 @@ fn run() -> Result<i32, Error> {
             "--bind" => spec.mounts.extend(bind(&value())),
             "--tmpfs" => spec.mounts.push(Mount::Tmpfs { target: value(), options: Vec::new() }),
             "--detach" => log = Some(PathBuf::from(value())),
+            "--grace" => grace = value().parse().unwrap_or(1),
             "-i" => spec.process.interactive = true,
             "-t" => spec.process.terminal = true,
             "--verb" => verb = value(),
@@ -73,7 +74,12 @@ fn run() -> Result<i32, Error> {
             println!("{:?}", container.state()?);
             Ok(0)
         }
-        ("stop", _) => container.stop(Signal::TERM, Duration::from_secs(1)).map(|()| 0),
+        ("stop", _) => container.stop(Signal::TERM, Duration::from_secs(grace)).map(|()| 0),
+        ("pause", _) => {
+            println!("{}", container.pause()?);
+            Ok(0)
+        }
+        ("resume", _) => container.resume().map(|()| 0),
         ("rm", _) => container.delete(true).map(|()| 0),
         (other, _) => Err(Error::BadSpec(format!("unknown verb {other}"))),
     }

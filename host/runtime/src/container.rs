@@ -181,6 +181,7 @@ impl Container {
             }
             self.end_of(record, PATIENCE)?;
         }
+        self.resume()?;
         let runtime = record.map_or_else(|| self.runtime.clone(), |record| self.runtime_of(&record));
         if let Some(oci) = runtime.oci() {
             oci.delete(&self.id)?;
@@ -306,15 +307,16 @@ impl Container {
         record.ok_or_else(|| self.not_running())
     }
 
-    fn runtime_of(&self, record: &Record) -> Runtime {
+    pub(crate) fn runtime_of(&self, record: &Record) -> Runtime {
         let (run_dir, helper) = (self.runtime.run_dir().to_owned(), self.runtime.helper().to_owned());
         Runtime::known(run_dir, record.runtime.clone(), helper)
     }
 
     fn kill_and_wait(&self, record: &Record) -> Result<()> {
-        if signal::send(record.started, Signal::KILL)?
-            && !signal::wait_for_end(record.started, Some(PATIENCE))?
-        {
+        let lived = signal::send(record.started, Signal::KILL)?;
+        // What is frozen does not even end.
+        self.resume()?;
+        if lived && !signal::wait_for_end(record.started, Some(PATIENCE))? {
             return Err(Error::WouldNotDie { id: self.id.clone(), seconds: PATIENCE.as_secs() });
         }
         Ok(())

@@ -112,6 +112,14 @@ pub enum Error {
         /// How long was waited.
         seconds: u64,
     },
+    /// The container's processes could not be held still.
+    #[error("the processes of container {id} did not stand still within {seconds} s")]
+    NotStill {
+        /// The container.
+        id: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// There is no such signal.
     #[error("{0:?} is not a signal")]
     BadSignal(String),
@@ -137,6 +145,11 @@ impl Error {
             Self::NotExecutable { .. } => 126,
             _ => 125,
         }
+    }
+
+    pub(crate) fn no_working_directory(program: &str) -> Self {
+        let reason = "its working directory is not in the container".to_owned();
+        Self::NotExecutable { program: program.to_owned(), reason }
     }
 
     pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {

@@ -7,6 +7,7 @@
 //! ```text
 //! <run>/runtimes.json              which binaries were tried here, and whether they work
 //! <run>/oci/<runtime>/             the state of crun or runc
+//! <run>/paused/<id>                what is held still, and how
 //! <run>/containers/<id>/           the bundle
 //!     config.json                  what crun or runc is given
 //!     container.json               the same for the built-in runner and for `exec`
@@ -22,7 +23,7 @@
 //! [`Runtime::find`] chooses a runtime, [`Runtime::container`] names a container, and then either
 //! [`Container::run_foreground`] runs it under this process, or [`Container::start_detached`] under a
 //! monitor of its own that outlives the command. [`Container::exec`], [`Container::kill`],
-//! [`Container::stop`] and [`Container::state`] work on both. [`Container::delete`] removes what is left,
+//! [`Container::stop`], [`Container::pause`] and [`Container::state`] work on both. [`Container::delete`] removes what is left,
 //! also after the monitor or this process was killed.
 //!
 //! The container's first process is always a child of the one who waits for it: that one is made a
@@ -67,6 +68,7 @@ mod link;
 mod logs;
 mod monitor;
 mod oci;
+mod pause;
 mod process;
 mod runtime;
 mod signal;

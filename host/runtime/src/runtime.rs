@@ -52,6 +52,21 @@ impl Runtime {
         Bundle::new(run_dir, id).dir().exists()
     }
 
+    /// The IDs of all containers of which anything is kept in `run_dir`.
+    ///
+    /// # Errors
+    /// When the run directory can't be read.
+    pub fn all_known(run_dir: &Path) -> Result<Vec<String>> {
+        let dir = run_dir.join("containers");
+        let names = |entries: std::fs::ReadDir| {
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
+        match std::fs::read_dir(&dir).and_then(names) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names.map_err(|error| Error::io("list", dir, error)),
+        }
+    }
+
     /// `builtin`, or the path of an OCI runtime.
     pub fn name(&self) -> &str {
         &self.name

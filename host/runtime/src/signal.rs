@@ -26,6 +26,8 @@ impl Signal {
     pub const TERM: Self = Self(15);
     /// The default of `kill`, and what `stop` ends with.
     pub const KILL: Self = Self(9);
+    pub(crate) const CONT: Self = Self(18);
+    pub(crate) const STOP: Self = Self(19);
 
     /// Its number on this machine.
     pub fn number(self) -> i32 {

@@ -174,8 +174,9 @@ impl Store {
                 subject: entry.new.subject,
             });
         }
+        let dead = self.dead_owners()?;
         for (owner, driver, layer) in self.read(|view| view.holds())? {
-            if self.dead_owner(&owner)?.is_some() {
+            if dead.contains(&owner) {
                 findings.push(Finding::DeadHold { driver, layer });
             }
         }

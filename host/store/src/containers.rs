@@ -313,11 +313,31 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Replace what the engine keeps of a container.
-    pub fn set_container_config(&self, id: &ContainerId, config: &serde_json::Value) -> Result<()> {
-        self.require_container(id)?;
-        let config = serde_json::to_string(config)?;
-        self.db.execute("UPDATE containers SET config = ?2 WHERE id = ?1", params![id.as_str(), config])?;
+    /// A container's writable layer lies in another driver now, under another name. It does not run, and is not
+    /// mounted.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Running`], [`Error::Mounted`]; [`Error::LayerMissing`] where the driver does
+    /// not have the layer that it stands on.
+    pub fn move_container(
+        &self,
+        id: &ContainerId,
+        driver: &str,
+        dir: &LayerId,
+        config: &serde_json::Value,
+    ) -> Result<()> {
+        let now = self.require_container(id)?;
+        if now.state == ContainerState::Running {
+            return Err(Error::Running { container: id.clone() });
+        }
+        self.require_unmounted(&now.dir)?;
+        if let Some(parent) = &now.parent {
+            self.require_layer(driver, parent)?;
+        }
+        self.db.execute(
+            "UPDATE containers SET driver = ?2, dir = ?3, config = ?4 WHERE id = ?1",
+            params![id.as_str(), driver, dir.as_str(), serde_json::to_string(config)?],
+        )?;
         Ok(())
     }
 

@@ -44,7 +44,6 @@ pub struct ContentWriter {
     _lock: FileLock,
     path: PathBuf,
     hasher: Hasher,
-    size: u64,
     placed: bool,
 }
 
@@ -127,21 +126,18 @@ impl Content {
         let path = self.temporary().join(crate::id::random_hex::<16>()?);
         let lock = FileLock::exclusive(&path)?;
         let fd = lock.as_fd().try_clone_to_owned().map_err(|e| Error::io("open", &path, e))?;
-        Ok(ContentWriter {
-            file: fd.into(),
-            _lock: lock,
-            path,
-            hasher: Hasher::new(),
-            size: 0,
-            placed: false,
-        })
+        Ok(ContentWriter { file: fd.into(), _lock: lock, path, hasher: Hasher::new(), placed: false })
     }
 
-    /// Files of blobs that killed processes did not finish.
+    /// Files of blobs that killed processes did not finish. An empty one is none: it may have been made a
+    /// moment ago, by somebody who is about to lock it.
     pub(crate) fn stale(&self) -> Result<Vec<PathBuf>> {
         let mut stale = Vec::new();
         for path in files(&self.temporary())? {
-            if lock_of_dead(&path)?.is_some() {
+            let Some(file) = lock_of_dead(&path)? else { continue };
+            // Who finished it meanwhile put it in its place, or removed it.
+            let there = fs::symlink_metadata(&path).is_ok();
+            if there && file.metadata().map_err(|e| Error::io("stat", &path, e))?.len() > 0 {
                 stale.push(path);
             }
         }
@@ -190,43 +186,22 @@ impl Publishing<'_> {
             Err(other) => Err(other),
         }
     }
-
-    /// Add a blob, synced, from a stream; returns its size too.
-    pub fn put_stream(&self, mut from: impl Read) -> Result<(Digest, u64)> {
-        let mut writer = self.content.writer()?;
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => writer.append(&buffer[..length])?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io("read the source of", &writer.path, e)),
-            }
-        }
-        let size = writer.size;
-        Ok((writer.finish(self)?, size))
-    }
 }
 
 impl ContentWriter {
-    /// Bytes so far.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The same as [`Write::write_all`], with the store's errors.
+    /// Write on.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|e| Error::io("write", &self.path, e))?;
         self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
         Ok(())
     }
 
-    /// Sync the blob and put it in its place, over one that is there.
+    /// Sync the blob and put it in its place. One that is there and sound stays, and is synced.
     pub fn finish(self, publishing: &Publishing<'_>) -> Result<Digest> {
         self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))?;
         let content = publishing.content;
         let digest = self.place(content)?;
+        content.open(&digest)?.sync_data().map_err(|e| Error::io("sync", content.path(&digest), e))?;
         sync_dir(&content.blobs())?;
         Ok(digest)
     }
@@ -236,30 +211,16 @@ impl ContentWriter {
         self.place(publishing.content)
     }
 
-    /// Sync the data now, so that [`ContentWriter::finish`] is brief.
-    pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
-    }
-
     fn place(mut self, content: &Content) -> Result<Digest> {
         let digest = std::mem::take(&mut self.hasher).finish();
+        // What is there may be durable, and named by a record, while this is not synced yet.
+        if content.verify(&digest).is_ok() {
+            return Ok(digest);
+        }
         let path = content.path(&digest);
         fs::rename(&self.path, &path).map_err(|e| Error::io("put in place", path, e))?;
         self.placed = true;
         Ok(digest)
-    }
-}
-
-impl Write for ContentWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -1,9 +1,11 @@
 //! The database: opening, transactions, waiting for others.
 
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
 use std::ops::Deref;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use crate::paths::make_dir;
 use crate::{Content, Error, Owner, Paths, Result};
 
 /// The schema's steps: the database has version n when the first n were run. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
 /// `nacr`: tells file(1), and this nacre, whose database it is.
@@ -36,6 +38,7 @@ pub struct Store {
     paths: Paths,
     content: Content,
     idle: Mutex<Vec<Connection>>,
+    read_only: bool,
     pub(crate) owner: Mutex<Option<Arc<Owner>>>,
 }
 
@@ -61,7 +64,8 @@ impl<'c> Deref for Tx<'c> {
 }
 
 impl Store {
-    /// Open a root. A new one gets an empty database, one of an older version is brought up to date.
+    /// Open a root. A new one gets an empty database, one of an older version is brought up to date. On a file
+    /// system that is read-only the records can be read, and a change is [`Error::ReadOnly`].
     ///
     /// # Errors
     /// [`Error::SchemaTooNew`], [`Error::Damaged`], [`Error::Permission`], [`Error::ReadOnly`],
@@ -75,7 +79,13 @@ impl Store {
             Err(other) => return Err(other),
         };
         let content = Content::new(paths.content());
-        Ok(Self { paths, content, idle: Mutex::new(vec![connection]), owner: Mutex::new(None) })
+        let read_only = connection.is_readonly(rusqlite::MAIN_DB)?;
+        Ok(Self { paths, content, idle: Mutex::new(vec![connection]), read_only, owner: Mutex::new(None) })
+    }
+
+    /// Whether the records can only be read.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Where everything is.
@@ -142,12 +152,8 @@ fn transact<T>(db: &Connection, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Resu
 
 /// Open the database as it is.
 fn connect(path: &Path) -> Result<Connection> {
-    // SQLite's own message for a missing file, or one that may not be read, does not say which it was.
-    // To open it here would not do: closing a file drops this process's fcntl locks on it, SQLite's too.
-    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK).map_err(|e| Error::io("open", path, e))?;
-    let connect = || -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = Connection::open_with_flags(path, flags)?;
+    let connect = |name: &OsStr, flags: OpenFlags| -> rusqlite::Result<Connection> {
+        let mut db = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         db.busy_handler(Some(wait_for_others()))?;
         // A command that ends would otherwise pay for writing the log back, with two syncs.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -162,7 +168,42 @@ fn connect(path: &Path) -> Result<Connection> {
         )?;
         Ok(db)
     };
-    connect().map_err(|e| Error::from(e).at(path))
+    let readable = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    // SQLite's own message for a missing file, or one that may not be read, does not say which it was.
+    // To open it here would not do: closing a file drops this process's fcntl locks on it, SQLite's too.
+    let db = match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) => connect(path.as_os_str(), OpenFlags::SQLITE_OPEN_READ_WRITE),
+        // To read the log, SQLite needs its index, which it cannot make here.
+        Err(Errno::ROFS) if beside(path, "-shm").exists() => connect(path.as_os_str(), readable),
+        // Without a log there is nothing but the database, which nobody can change here.
+        Err(Errno::ROFS) if fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len()) == 0 => {
+            connect(&immutable(path), readable | OpenFlags::SQLITE_OPEN_URI)
+        }
+        Err(e) => return Err(Error::io("open", path, e)),
+    };
+    db.map_err(|e| Error::from(e).at(path))
+}
+
+/// A file that SQLite keeps beside the database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The URI by which SQLite opens a file without locks and without a log (sqlite.org/uri.html).
+fn immutable(path: &Path) -> OsString {
+    let mut uri = OsString::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte).to_string());
+            }
+            _ => uri.push(format!("%{byte:02x}")),
+        }
+    }
+    uri.push("?immutable=1");
+    uri
 }
 
 /// The schema's version; a database of somebody else, or of a later nacre, is refused.

@@ -31,6 +31,12 @@ pub enum Error {
         /// The full IDs that begin so: the first few.
         candidates: Vec<String>,
     },
+    /// The layers that something was made on went; others may have come in their place.
+    #[error("the image {image} was removed while something was made on it")]
+    LayersChanged {
+        /// The image, as the user named it.
+        image: String,
+    },
     /// A container of this name exists.
     #[error("the name {name} is in use by container {}", by.short())]
     NameInUse {
@@ -160,7 +166,7 @@ pub enum Error {
         detail: String,
     },
     /// This user may not use the root.
-    #[error("no permission to {op} {}: run nacre as root, or name a root of your own with --root", path.display())]
+    #[error("no permission to {op} {}", path.display())]
     Permission {
         /// What was attempted.
         op: &'static str,

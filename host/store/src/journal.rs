@@ -1,5 +1,6 @@
 //! What is being done right now, so that it can be undone or completed when whoever does it dies.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -63,7 +64,7 @@ impl FromStr for Direction {
 pub struct NewEntry {
     /// Whose plan it is.
     pub driver: String,
-    /// `create-layer`, `mount`, …
+    /// `create`, `mount`, …
     pub op: String,
     /// What it is done to: a layer's directory, as a rule.
     pub subject: String,
@@ -71,8 +72,6 @@ pub struct NewEntry {
     pub direction: Direction,
     /// The plan.
     pub plan: Value,
-    /// What else the recovery has to know.
-    pub detail: Value,
 }
 
 /// A plan that is being run, or was cut short.
@@ -113,14 +112,12 @@ impl Drop for Owner {
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let json = |column: &str| -> rusqlite::Result<Value> { text(row, column) };
     let new = NewEntry {
         driver: row.get("driver")?,
         op: row.get("op")?,
         subject: row.get("subject")?,
         direction: text(row, "direction")?,
-        plan: json("plan")?,
-        detail: json("detail")?,
+        plan: text(row, "plan")?,
     };
     Ok(Entry { id: JournalId(row.get("id")?), owner: row.get("owner")?, new, started: time(row, "started")? })
 }
@@ -161,15 +158,22 @@ impl Store {
 
     /// Entries of processes that are dead, as [`Store::claim_dead`] would take them over.
     pub fn journal_of_dead(&self) -> Result<Vec<Entry>> {
+        let dead = self.dead_owners()?;
+        // Read after the verdicts: who finished and went in between left nothing.
         let mut entries = self.read(|view| view.journal())?;
-        let mut verdicts = std::collections::HashMap::new();
-        for entry in &entries {
-            if !verdicts.contains_key(&entry.owner) {
-                verdicts.insert(entry.owner.clone(), self.dead_owner(&entry.owner)?.is_some());
+        entries.retain(|entry| dead.contains(&entry.owner));
+        Ok(entries)
+    }
+
+    /// Owners that have something in the records and are dead.
+    pub(crate) fn dead_owners(&self) -> Result<BTreeSet<String>> {
+        let mut dead = BTreeSet::new();
+        for token in self.read(|view| view.owners())? {
+            if self.is_dead(&token)? {
+                dead.insert(token);
             }
         }
-        entries.retain(|entry| verdicts.get(&entry.owner) == Some(&true));
-        Ok(entries)
+        Ok(dead)
     }
 
     /// Whether the process with this token is dead. Once dead it stays so.
@@ -213,8 +217,8 @@ impl Tx<'_> {
     /// and writes this in one transaction.
     pub fn journal_begin(&self, owner: &Owner, new: &NewEntry) -> Result<JournalId> {
         let mut insert = self.db.prepare_cached(
-            "INSERT INTO journal (owner, driver, op, subject, direction, plan, detail, started)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO journal (owner, driver, op, subject, direction, plan, started)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         insert.execute(params![
             owner.token(),
@@ -223,28 +227,9 @@ impl Tx<'_> {
             new.subject,
             new.direction.to_string(),
             serde_json::to_string(&new.plan)?,
-            serde_json::to_string(&new.detail)?,
             Micros(Timestamp::now()),
         ])?;
         Ok(JournalId(self.db.last_insert_rowid()))
-    }
-
-    /// Replace what the recovery has to know, as far as the plan has come.
-    ///
-    /// # Errors
-    /// [`Error::NotOwned`].
-    pub fn journal_update(
-        &self,
-        owner: &Owner,
-        id: JournalId,
-        direction: Direction,
-        detail: &Value,
-    ) -> Result<()> {
-        let changed = self.db.execute(
-            "UPDATE journal SET direction = ?3, detail = ?4 WHERE id = ?1 AND owner = ?2",
-            params![id.0, owner.token(), direction.to_string(), serde_json::to_string(detail)?],
-        )?;
-        if changed == 0 { Err(Error::NotOwned { id: id.0 }) } else { Ok(()) }
     }
 
     /// It is done, or undone. Belongs in the transaction that commits the outcome: when the entry is not

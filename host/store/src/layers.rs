@@ -96,6 +96,13 @@ impl View<'_> {
         Ok(layers)
     }
 
+    /// The oldest layer with this content, whatever it stands on.
+    pub fn layer_with_diff(&self, diff: &DiffId) -> Result<Option<Layer>> {
+        let mut query =
+            self.db.prepare_cached("SELECT * FROM layers WHERE diff_id = ?1 ORDER BY created LIMIT 1")?;
+        Ok(query.query_row([Text(diff)], layer).optional()?)
+    }
+
     /// All layers, of one driver or of all, oldest first.
     pub fn layers(&self, driver: Option<&str>) -> Result<Vec<Layer>> {
         let mut query = self.db.prepare_cached(
@@ -161,8 +168,18 @@ impl View<'_> {
     /// Who needs a layer, in words; none where it can be removed.
     fn layer_needed_by(&self, driver: &str, chain: &ChainId) -> Result<Option<String>> {
         let mut query = self.db.prepare_cached(
-            "SELECT 'image ' || substr(image, 8, 12) FROM image_layers WHERE chain_id = ?2
-             UNION ALL SELECT 'container ' || name FROM containers WHERE driver = ?1 AND parent_chain = ?2
+            "SELECT 'image ' || substr(image, 8, 12) FROM image_layers WHERE chain_id = ?1 LIMIT 1",
+        )?;
+        match query.query_row([Text(chain)], |row| row.get(0)).optional()? {
+            Some(image) => Ok(Some(image)),
+            None => self.copy_needed_by(driver, chain),
+        }
+    }
+
+    /// Who needs a layer in this very driver.
+    fn copy_needed_by(&self, driver: &str, chain: &ChainId) -> Result<Option<String>> {
+        let mut query = self.db.prepare_cached(
+            "SELECT 'container ' || name FROM containers WHERE driver = ?1 AND parent_chain = ?2
              UNION ALL SELECT 'layer ' || substr(chain_id, 8, 12) FROM layers WHERE driver = ?1 AND parent_chain = ?2
              UNION ALL SELECT 'an operation under way' FROM layer_holds WHERE driver = ?1 AND chain_id = ?2
              LIMIT 1",
@@ -219,6 +236,25 @@ impl Tx<'_> {
         self.db.execute(
             "DELETE FROM blob_diffs WHERE diff_id = ?1 AND NOT EXISTS (SELECT 1 FROM layers WHERE diff_id = ?1)",
             [Text(gone.diff_id)],
+        )?;
+        Ok(gone)
+    }
+
+    /// Forget a driver's copy of a layer that another driver has too: images do not need it here. In the
+    /// transaction that writes its removal to the journal.
+    ///
+    /// # Errors
+    /// [`Error::LayerMissing`] for either driver, [`Error::LayerInUse`], [`Error::Mounted`].
+    pub fn remove_layer_copy(&self, driver: &str, chain: &ChainId, kept_in: &str) -> Result<Layer> {
+        self.require_layer(kept_in, chain)?;
+        let gone = self.require_layer(driver, chain)?;
+        if let Some(by) = self.copy_needed_by(driver, chain)? {
+            return Err(Error::LayerInUse { driver: driver.to_owned(), layer: *chain, by });
+        }
+        self.require_unmounted(&gone.dir)?;
+        self.db.execute(
+            "DELETE FROM layers WHERE driver = ?1 AND chain_id = ?2",
+            params![driver, Text(chain)],
         )?;
         Ok(gone)
     }

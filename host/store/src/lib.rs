@@ -39,6 +39,7 @@
 //! ```
 
 mod check;
+mod components;
 mod containers;
 mod content;
 mod db;
@@ -55,6 +56,7 @@ mod row;
 mod state;
 
 pub use check::{Depth, Finding};
+pub use components::{Decision, Installed};
 pub use containers::{Container, ContainerState, NewContainer};
 pub use content::{Content, ContentWriter, Publishing};
 pub use db::{Store, Tx, View};

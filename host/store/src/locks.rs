@@ -60,13 +60,15 @@ impl Store {
     }
 
     /// Remove what killed processes left in the run directory: locks and owners that nobody holds and, of
-    /// the owners, nothing in the journal needs. Returns how many files that were.
+    /// the owners, nothing in the journal needs. Returns how many files that were; none while somebody else
+    /// sweeps.
     pub fn sweep_run(&self) -> Result<usize> {
+        let Some(_alone) = FileLock::try_exclusive(self.sweep_lock())? else { return Ok(0) };
         let mut removed = 0;
         for dir in [self.paths().locks(), self.paths().owners()] {
             for file in crate::content::files(&dir)? {
-                // The content's lock is shared: to remove its file would part its holders.
-                if file.file_name().is_some_and(|name| name == crate::content::LOCK) {
+                // These are shared: to remove their files would part their holders.
+                if file.file_name().is_some_and(|name| name == crate::content::LOCK || name == SWEEP) {
                     continue;
                 }
                 if let Some(lock) = FileLock::try_exclusive(&file)? {
@@ -78,15 +80,24 @@ impl Store {
         Ok(removed)
     }
 
+    fn sweep_lock(&self) -> std::path::PathBuf {
+        self.paths().locks().join(SWEEP)
+    }
+
     fn lock(&self, name: &str) -> Result<Lock> {
         Ok(Lock(Some(FileLock::exclusive(self.paths().locks().join(format!("{name}.lock")))?)))
     }
 
     fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+        // Who sweeps has each lock for a moment, and is not at work on anything.
+        let _nobody_sweeps = FileLock::shared(self.sweep_lock())?;
         let lock = FileLock::try_exclusive(self.paths().locks().join(format!("{name}.lock")))?;
         Ok(lock.map(|lock| Lock(Some(lock))))
     }
 }
+
+/// Held shared by those who try a lock, exclusively by the one who sweeps.
+const SWEEP: &str = "sweep";
 
 fn layer_name(driver: &str, chain: &ChainId) -> String {
     format!("layer-{driver}-{}", chain.hex())

@@ -60,14 +60,6 @@ impl View<'_> {
         Ok(query.query_map([dir.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// What is mounted for a holder.
-    pub fn held_by(&self, holder: &str) -> Result<Vec<Mount>> {
-        let mut query = self.db.prepare_cached(
-            "SELECT m.* FROM mount_holders h JOIN mounts m ON m.dir = h.dir WHERE h.holder = ?1 ORDER BY m.dir",
-        )?;
-        Ok(query.query_map([holder], mount)?.collect::<rusqlite::Result<_>>()?)
-    }
-
     /// Every pair of a mounted layer and a holder.
     pub fn mount_holders(&self) -> Result<Vec<(LayerId, String)>> {
         let mut query =

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::*;
 use nacre_archive::digest::Digest;
-use nacre_store::{Depth, Error, Finding, Paths, StateChange, Store};
+use nacre_store::{Depth, Direction, Error, Finding, NewEntry, Paths, StateChange, Store};
 use rusqlite::Connection;
 
 fn raw(dir: &std::path::Path) -> Connection {
@@ -41,17 +41,40 @@ fn content_reads_back_and_its_damage_is_told() {
 }
 
 #[test]
-fn a_stream_becomes_content_and_an_unfinished_one_leaves_nothing() {
+fn what_is_written_becomes_content_and_what_is_not_finished_leaves_nothing() {
     let dir = temporary();
     let store = open(dir.path());
     let bytes = vec![7; 1 << 20];
-    let (digest, size) = store.publish().unwrap().put_stream(&bytes[..]).unwrap();
-    assert_eq!((digest, size), (Digest::of(&bytes), 1 << 20));
+    let mut writer = store.content().writer().unwrap();
+    writer.append(&bytes).unwrap();
+    let digest = writer.finish(&store.publish().unwrap()).unwrap();
+    assert_eq!(digest, Digest::of(&bytes));
     let mut unfinished = store.content().writer().unwrap();
     unfinished.append(b"x").unwrap();
     drop(unfinished);
     assert_eq!(store.content().list().unwrap(), [(digest, 1 << 20)]);
     assert_eq!(fs::read_dir(store.paths().content().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn content_that_is_there_and_sound_is_not_replaced_by_what_is_not_synced() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = temporary();
+    let store = open(dir.path());
+    let write = || {
+        let mut writer = store.content().writer().unwrap();
+        writer.append(b"the same").unwrap();
+        writer
+    };
+    let publishing = store.publish().unwrap();
+    let digest = write().finish(&publishing).unwrap();
+    let inode = || std::fs::metadata(store.content().path(&digest)).unwrap().ino();
+    let first = inode();
+    assert_eq!(write().finish_unsynced(&publishing).unwrap(), digest);
+    assert_eq!(inode(), first);
+    std::fs::write(store.content().path(&digest), "damaged").unwrap();
+    write().finish_unsynced(&publishing).unwrap();
+    store.content().verify(&digest).unwrap();
 }
 
 #[test]
@@ -105,9 +128,30 @@ fn a_later_schema_and_another_program_s_database_are_refused() {
     let dir = temporary();
     drop(open(dir.path()));
     raw(dir.path()).execute_batch("PRAGMA user_version = 99").unwrap();
-    assert!(matches!(Store::open(paths(dir.path())), Err(Error::SchemaTooNew { found: 99, known: 1, .. })));
+    assert!(matches!(Store::open(paths(dir.path())), Err(Error::SchemaTooNew { found: 99, known: 2, .. })));
     raw(dir.path()).execute_batch("PRAGMA user_version = 1; PRAGMA application_id = 5").unwrap();
     assert!(matches!(Store::open(paths(dir.path())), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn a_root_of_an_earlier_version_is_brought_up_to_date() {
+    let dir = temporary();
+    let paths = paths(dir.path());
+    let first = Connection::open(paths.database()).unwrap();
+    first.execute_batch(include_str!("../src/schema.sql")).unwrap();
+    first.execute_batch("PRAGMA user_version = 1; PRAGMA application_id = 0x6e616372").unwrap();
+    drop(first);
+    let store = open(dir.path());
+    assert!(store.check(Depth::Bytes).unwrap().is_empty());
+    let entry = NewEntry {
+        driver: DRIVER.to_owned(),
+        op: "create".to_owned(),
+        subject: "x".to_owned(),
+        direction: Direction::Undo,
+        plan: serde_json::json!([]),
+    };
+    store.journal_begin(&entry).unwrap();
+    assert_eq!(store.read(|view| view.journal()).unwrap()[0].new, entry);
 }
 
 #[test]
@@ -221,12 +265,16 @@ fn a_full_disk_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn a_read_only_root_is_told() {
+fn a_read_only_root_can_be_read_and_says_that_it_cannot_be_changed() {
     let dir = temporary();
     let Some(_mounted) = mount(dir.path(), "size=8m") else { return };
     drop(open(dir.path()));
     let paths = paths(dir.path());
     let done = Command::new("mount").args(["-o", "remount,ro"]).arg(dir.path()).status().unwrap();
     assert!(done.success());
-    assert!(matches!(Store::open(paths), Err(Error::ReadOnly { .. })));
+    let store = Store::open(paths).unwrap();
+    assert!(store.is_read_only());
+    assert!(store.read(|view| view.images()).unwrap().is_empty());
+    let change = store.write(|tx| tx.change_state("a", &[StateChange::Set("key".into(), vec![1])]));
+    assert!(matches!(change, Err(Error::ReadOnly { .. })), "{change:?}");
 }

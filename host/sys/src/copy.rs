@@ -19,7 +19,7 @@ pub struct Copied {
     pub entries: u64,
     /// Bytes of data that were written.
     pub bytes: u64,
-    /// Bytes of data that are shared with the source (FICLONE).
+    /// Bytes of data that are shared with the source (FICLONE); the files of a linked tree are not counted.
     pub shared: u64,
 }
 
@@ -30,11 +30,22 @@ impl Dir {
     /// nothing is left. Not synced. Refused with [`Error::HoldsMount`] where something is mounted in the
     /// source.
     pub fn copy_tree(&self, from: impl AsRef<Path>, to: &Dir, to_rel: impl AsRef<Path>) -> Result<Copied> {
-        let (from, to_rel) = (from.as_ref(), to_rel.as_ref());
+        self.duplicate(from.as_ref(), to, to_rel.as_ref(), false)
+    }
+
+    /// Copy as [`Dir::copy_tree`] does, but make directories alone: everything else in the new tree is a hard
+    /// link to the original, on the same file system. From then on no file in either tree may be changed in
+    /// place, only replaced. A file that has as many names as the file system allows is copied.
+    pub fn link_tree(&self, from: impl AsRef<Path>, to: &Dir, to_rel: impl AsRef<Path>) -> Result<Copied> {
+        self.duplicate(from.as_ref(), to, to_rel.as_ref(), true)
+    }
+
+    fn duplicate(&self, from: &Path, to: &Dir, to_rel: &Path, link: bool) -> Result<Copied> {
         let (source, target) = (self.spot(from)?, to.spot(to_rel)?);
         let mut copy = Copy {
             source: self.path().join(from),
             target_parent: target.as_fd(),
+            link,
             links: HashMap::new(),
             reflink: true,
             copied: Copied::default(),
@@ -48,6 +59,14 @@ impl Dir {
         }
         done.map(|()| copy.copied)
     }
+
+    /// Give this directory the owner, mode, times and extended attributes of another one; but for attributes
+    /// that `is_own` picks, which say something of the directory that has them.
+    pub fn dress_as(&self, other: &Dir, is_own: impl Fn(&[u8]) -> bool) -> Result<()> {
+        let (stat, shown) = (other.stat("")?, self.path());
+        dress(other.as_fd(), self.as_fd(), &stat, shown, is_own)?;
+        rustix::fs::futimens(self, &times(&stat)).on("set times of", shown)
+    }
 }
 
 struct Copy<'a> {
@@ -55,6 +74,8 @@ struct Copy<'a> {
     source: PathBuf,
     /// Hard links are made by paths from here.
     target_parent: BorrowedFd<'a>,
+    /// Files are to be the originals themselves.
+    link: bool,
     /// The first copy of each file that has several names.
     links: HashMap<(u64, u64), PathBuf>,
     /// Until the file system has refused once.
@@ -102,6 +123,15 @@ impl Copy<'_> {
         let shown = self.source.join(path.iter().skip(1).collect::<PathBuf>());
         let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).on("stat", &shown)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind != FileType::Directory && self.link {
+            match rustix::fs::linkat(from, name, to, to_name, AtFlags::empty()) {
+                Err(Errno::MLINK) => {}
+                made => {
+                    self.copied.entries += 1;
+                    return made.on("link", &shown).map(|()| None);
+                }
+            }
+        }
         if kind != FileType::Directory && stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
                 let made = rustix::fs::linkat(self.target_parent, first, to, to_name, AtFlags::empty());
@@ -136,7 +166,7 @@ impl Copy<'_> {
         rustix::fs::mkdirat(to, to_name, Mode::RWXU).on("make copy of", shown)?;
         let to =
             rustix::fs::openat(to, to_name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).on("open", shown)?;
-        dress(from.as_fd(), to.as_fd(), &stat, shown)?;
+        dress(from.as_fd(), to.as_fd(), &stat, shown, |_| false)?;
         let names: Vec<_> =
             entries_of(from.as_fd()).on("read directory", shown)?.into_iter().map(|e| e.name).collect();
         Ok(Level { from, to, stat, path, left: names.into_iter() })
@@ -155,7 +185,7 @@ impl Copy<'_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let to = rustix::fs::openat(to, to_name, flags, Mode::RUSR | Mode::WUSR).on("make copy of", shown)?;
         self.data(&from, &to, stat).on("copy data of", shown)?;
-        dress(from.as_fd(), to.as_fd(), stat, shown)?;
+        dress(from.as_fd(), to.as_fd(), stat, shown, |_| false)?;
         rustix::fs::futimens(&to, &times(stat)).on("set times of", shown)
     }
 
@@ -270,10 +300,16 @@ fn copy_through_memory(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> Re
 
 /// Owner, attributes and mode of an open file or directory, in this order: a change of owner takes
 /// capabilities and setuid bits away.
-fn dress(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &Stat, shown: &Path) -> Result<()> {
+fn dress(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    stat: &Stat,
+    shown: &Path,
+    left_out: impl Fn(&[u8]) -> bool,
+) -> Result<()> {
     rustix::fs::fchown(to, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))
         .on("set owner of", shown)?;
-    copy_attributes(Carrier::Open(from), Carrier::Open(to))?;
+    copy_attributes(Carrier::Open(from), Carrier::Open(to), left_out)?;
     rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777)).on("set mode of", shown)
 }
 
@@ -296,7 +332,7 @@ fn special(
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     rustix::fs::chownat(to, to_name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         .on("set owner of", shown)?;
-    copy_attributes(Carrier::At(from, name), Carrier::At(to, to_name))?;
+    copy_attributes(Carrier::At(from, name), Carrier::At(to, to_name), |_| false)?;
     if kind != FileType::Symlink {
         // It was made here a moment ago and is no link, so that following is no danger.
         let path = proc_path_at(to, to_name);
@@ -305,8 +341,8 @@ fn special(
     rustix::fs::utimensat(to, to_name, &times(stat), AtFlags::SYMLINK_NOFOLLOW).on("set times of", shown)
 }
 
-fn copy_attributes(from: Carrier<'_>, to: Carrier<'_>) -> Result<()> {
-    for name in xattr::list(from)? {
+fn copy_attributes(from: Carrier<'_>, to: Carrier<'_>, left_out: impl Fn(&[u8]) -> bool) -> Result<()> {
+    for name in xattr::list(from)?.into_iter().filter(|name| !left_out(name)) {
         let Some(value) = xattr::get(from, &name)? else { continue };
         match xattr::set(to, &name, &value) {
             // A security module labels what it makes; its label cannot always be set.

@@ -138,14 +138,25 @@ impl Dir {
     /// Write a file so that it is never seen half written; an existing one is replaced. Exactly these
     /// permission bits. Not synced.
     pub fn write_atomic(&self, rel: impl AsRef<Path>, content: &[u8], mode: u32) -> Result<()> {
-        let rel = rel.as_ref();
+        self.replace(rel.as_ref(), content, mode, false)
+    }
+
+    /// As [`Dir::write_atomic`], and on the disk when this returns: after a power cut the file has either all of
+    /// the new content or all of the old.
+    pub fn write_synced(&self, rel: impl AsRef<Path>, content: &[u8], mode: u32) -> Result<()> {
+        self.replace(rel.as_ref(), content, mode, true)
+    }
+
+    fn replace(&self, rel: &Path, content: &[u8], mode: u32, synced: bool) -> Result<()> {
         let at = self.spot(rel)?;
         let (temp, fd) = temp_file(at.as_fd()).map_err(|e| self.refused("write", rel, e))?;
         let mut file = std::fs::File::from(fd);
         let written = file
             .write_all(content)
             .and_then(|()| Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o7777))?))
-            .and_then(|()| Ok(rustix::fs::renameat(&at, &temp, &at, at.name)?));
+            .and_then(|()| if synced { file.sync_all() } else { Ok(()) })
+            .and_then(|()| Ok(rustix::fs::renameat(&at, &temp, &at, at.name)?))
+            .and_then(|()| if synced { Ok(sync_parent(&at)?) } else { Ok(()) });
         written.map_err(|e| {
             let _ = rustix::fs::unlinkat(&at, &temp, AtFlags::empty());
             Error::io("write", self.path.join(rel), e)
@@ -284,6 +295,13 @@ pub(crate) fn entries_of(fd: BorrowedFd<'_>) -> Result<Vec<Entry>, Errno> {
         }
     }
     Ok(entries)
+}
+
+/// Write out a directory's entries. The descriptor of a spot may be one that cannot be synced (`O_PATH`).
+fn sync_parent(at: &Spot<'_>) -> Result<(), Errno> {
+    let dir =
+        rustix::fs::openat(at, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::fs::fsync(dir)
 }
 
 /// A new file beside the one that it will replace.

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::zfs;
+
 /// What a call of this room returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -44,6 +46,56 @@ pub enum Error {
         /// Where it is mounted.
         path: PathBuf,
     },
+    /// The file system cannot do what was asked. Nothing was changed.
+    #[error("the file system of {} has no {what}", path.display())]
+    Lacks {
+        /// Where.
+        path: PathBuf,
+        /// What it has not.
+        what: &'static str,
+    },
+    /// A thin pool, or a volume in it, cannot be used.
+    #[error("the thin pool {pool}: {why}")]
+    PoolFailed {
+        /// Its name below /dev/mapper.
+        pool: String,
+        /// What is wrong, as a sentence about the pool.
+        why: String,
+    },
+    /// A thin pool has less room than must stay free. Nothing was changed.
+    #[error("the thin pool {pool} has {free} of {total} {what} blocks free, and {reserve} % must stay free")]
+    PoolLow {
+        /// Its name below /dev/mapper.
+        pool: String,
+        /// `data` or `metadata`.
+        what: &'static str,
+        /// Blocks that are free.
+        free: u64,
+        /// Blocks that there are.
+        total: u64,
+        /// The percentage.
+        reserve: u32,
+    },
+    /// A thin pool had no room for what was written.
+    #[error("the thin pool {pool} is full: its {total} {what} blocks are used; what is removed makes room")]
+    PoolFull {
+        /// Its name below /dev/mapper.
+        pool: String,
+        /// `data` or `metadata`.
+        what: &'static str,
+        /// Blocks that there are.
+        total: u64,
+    },
+    /// A program that works on a device failed.
+    #[error("{program} on {}: {said}", on.display())]
+    Program {
+        /// Its name.
+        program: String,
+        /// The device.
+        on: PathBuf,
+        /// The last line of its complaint.
+        said: String,
+    },
     /// A mount failed. Nothing was mounted.
     #[error("mount {kind} on {}: {step}: {source}{}", target.display(), said(log))]
     Mount {
@@ -59,6 +111,18 @@ pub enum Error {
         log: Vec<String>,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// ZFS refused.
+    #[error("zfs {op} {dataset}: {said}")]
+    Zfs {
+        /// What was attempted: the `zfs` program's own word.
+        op: &'static str,
+        /// The dataset or snapshot.
+        dataset: String,
+        /// What kind of refusal it is.
+        fault: zfs::Fault,
+        /// What it said.
+        said: String,
     },
     /// The layers of an overlay do not fit into the one page that `mount(2)` takes.
     #[error("mount overlay on {}: {bytes} bytes of options, the most is {limit}", target.display())]
@@ -104,17 +168,28 @@ impl Error {
 
     /// The named thing, or a directory on its path, does not exist.
     pub fn is_not_found(&self) -> bool {
-        self.io_kind() == Some(io::ErrorKind::NotFound)
+        self.io_kind() == Some(io::ErrorKind::NotFound) || self.zfs_fault() == Some(zfs::Fault::Missing)
     }
 
     /// The thing to be made exists already.
     pub fn already_exists(&self) -> bool {
-        self.io_kind() == Some(io::ErrorKind::AlreadyExists)
+        self.io_kind() == Some(io::ErrorKind::AlreadyExists) || self.zfs_fault() == Some(zfs::Fault::Exists)
+    }
+
+    fn zfs_fault(&self) -> Option<zfs::Fault> {
+        match self {
+            Self::Zfs { fault, .. } => Some(*fault),
+            _ => None,
+        }
     }
 
     /// The file system is full, or a quota on it is used up.
     pub fn is_full(&self) -> bool {
-        matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
+        if self.zfs_fault() == Some(zfs::Fault::Full) {
+            return true;
+        }
+        matches!(self, Self::PoolLow { .. } | Self::PoolFull { .. })
+            || matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))
     }
 }
 

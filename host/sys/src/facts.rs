@@ -7,6 +7,7 @@ mod overlay;
 
 use std::path::Path;
 
+use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, fsopen};
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ pub struct Filesystem {
     pub user_xattrs: bool,
     /// Data can be shared between files (FICLONE).
     pub reflink: bool,
-    /// A limit on a folder's bytes can be set: project quota is accounted.
+    /// A limit on a folder's bytes can be set: project quota is enforced.
     pub project_quota: bool,
 }
 
@@ -77,7 +78,14 @@ pub struct Facts {
     pub overlay: Option<OverlayFacts>,
     /// The file system under the folder.
     pub home: Filesystem,
+    /// The file systems that the kernel knows now (/proc/filesystems), sorted.
+    pub filesystems: Vec<String>,
+    /// Which of [`TOOLS`] the PATH has, in that order.
+    pub tools: Vec<String>,
 }
+
+/// Programs that a driver may depend on.
+pub const TOOLS: [&str; 5] = ["fuse-overlayfs", "mkfs.ext4", "mkfs.xfs", "zfs", "zpool"];
 
 /// Find out what can be done here, with a folder that exists. Takes less than a millisecond; nothing is
 /// mounted, and nothing remains in the folder.
@@ -88,6 +96,8 @@ pub fn probe(home: impl AsRef<Path>) -> Result<Facts> {
         privileged: may_mount() && in_initial_user_namespace(),
         overlay: overlay::probe(),
         home: filesystem::probe(&home)?,
+        filesystems: filesystems(&std::fs::read_to_string("/proc/filesystems").unwrap_or_default()),
+        tools: TOOLS.into_iter().filter(|tool| is_in_path(tool)).map(str::to_owned).collect(),
     })
 }
 
@@ -103,6 +113,20 @@ fn parse_version(release: &str) -> KernelVersion {
     KernelVersion { major: next(), minor: next(), patch: next() }
 }
 
+/// The last word of each line; the first is `nodev` where there is no block device behind it (proc(5)).
+fn filesystems(list: &str) -> Vec<String> {
+    let mut names: Vec<String> =
+        list.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .any(|folder| rustix::fs::access(folder.join(program), Access::EXEC_OK).is_ok())
+}
+
 fn may_mount() -> bool {
     !matches!(fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC), Err(Errno::PERM | Errno::ACCESS))
 }
@@ -116,6 +140,11 @@ fn in_initial_user_namespace() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_systems_are_listed_with_and_without_a_device() {
+        assert_eq!(filesystems("nodev\tsysfs\n\text4\nnodev\taufs\n"), ["aufs", "ext4", "sysfs"]);
+    }
 
     #[test]
     fn versions_with_suffixes_and_without_a_third_number_are_read() {

@@ -31,17 +31,23 @@
 
 #![allow(unsafe_code)]
 
+pub mod btrfs;
 mod copy;
 pub mod dir;
+pub mod dm;
 mod error;
 pub mod facts;
 pub mod lock;
+pub mod loop_device;
+pub mod map;
 pub mod mount;
 pub mod proc;
+pub mod quota;
 mod remove;
 pub mod sync;
 mod usage;
 pub mod xattr;
+pub mod zfs;
 
 pub use copy::{Copied, DataCopy, copy_file_data};
 pub use dir::{Dir, Entry};

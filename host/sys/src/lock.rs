@@ -36,12 +36,6 @@ impl FileLock {
         Ok(held.then_some(lock))
     }
 
-    /// The lock shared with others, unless somebody holds it exclusively.
-    pub fn try_shared(path: impl AsRef<Path>) -> Result<Option<Self>> {
-        let (lock, held) = Self::take(path.as_ref(), FlockOperation::NonBlockingLockShared)?;
-        Ok(held.then_some(lock))
-    }
-
     /// The lock's file.
     pub fn path(&self) -> &Path {
         &self.path

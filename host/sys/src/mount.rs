@@ -5,6 +5,7 @@
 //! mounted below it is not carried elsewhere. The propagation of what was there before is left alone, so
 //! a mount on a shared parent does appear in the parent's peers, and ends with it there too.
 
+mod aufs;
 mod info;
 mod overlay;
 
@@ -21,6 +22,7 @@ use rustix::mount::{
 use crate::dir::{Dir, proc_path_at};
 use crate::error::{Error, Result};
 
+pub use aufs::aufs;
 pub use info::{MountInfo, all, below};
 pub(crate) use overlay::{MAX_LOWERS, MAX_OPTION_BYTES};
 pub use overlay::{Method, OverlayMount, OverlayOptions};
@@ -185,26 +187,30 @@ fn end(at: &Dir, rel: &Path, flags: UnmountFlags) -> Result<bool> {
 }
 
 /// A file system that is being set up.
-struct Context<'a> {
+pub(crate) struct Context<'a> {
     fd: OwnedFd,
     kind: &'static str,
     target: &'a Dir,
 }
 
 impl<'a> Context<'a> {
-    fn open(kind: &'static str, target: &'a Dir) -> Result<Self> {
+    pub(crate) fn open(kind: &'static str, target: &'a Dir) -> Result<Self> {
         let fd = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
             .map_err(|e| failure(kind, target, "fsopen", Vec::new(), e))?;
         Ok(Self { fd, kind, target })
     }
 
-    fn set(&self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&self, key: &str, value: &str) -> Result<()> {
         fsconfig_set_string(&self.fd, key, value).map_err(|e| self.failed(&format!("{key}={value}"), e))
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Result<()> {
+        fsconfig_set_flag(&self.fd, key).map_err(|e| self.failed(key, e))
     }
 
     /// Attach the finished file system. What fails on the way leaves nothing: a mount that is not attached
     /// ends with its descriptor.
-    fn mount(self, attributes: MountAttrFlags) -> Result<()> {
+    pub(crate) fn mount(self, attributes: MountAttrFlags) -> Result<()> {
         fsconfig_create(&self.fd).map_err(|e| self.failed("create", e))?;
         let mount = fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .map_err(|e| self.failed("fsmount", e))?;
@@ -216,7 +222,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn failure(kind: &'static str, target: &Dir, step: &str, log: Vec<String>, errno: Errno) -> Error {
+pub(crate) fn failure(kind: &'static str, target: &Dir, step: &str, log: Vec<String>, errno: Errno) -> Error {
     let target = target.path().to_owned();
     Error::Mount { kind, target, step: step.to_owned(), log, source: errno.into() }
 }
@@ -247,6 +253,16 @@ fn attach(mount: &OwnedFd, target: &Dir) -> Result<(), (&'static str, Errno)> {
     })
 }
 
+/// Make what mount(2) has just mounted on a directory as private as the other mounts of this room, and if need
+/// be read-only.
+pub(crate) fn finish(target: &Dir, read_only: bool) -> Result<(), Errno> {
+    // The descriptor is of what the mount covers.
+    let path = rustix::fs::readlink(crate::dir::proc_path(target.as_fd()), Vec::new())?;
+    let top = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let set = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
+    set_attributes(top.as_fd(), set, libc::MS_PRIVATE)
+}
+
 /// A mount that is attached to a shared one becomes shared itself.
 fn make_private(mount: BorrowedFd<'_>) -> Result<(), Errno> {
     set_attributes(mount, 0, 0, libc::MS_PRIVATE)
@@ -270,7 +286,7 @@ fn set_attributes(mount: BorrowedFd<'_>, set: u64, clear: u64, propagation: u64)
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-fn last_errno() -> Errno {
+pub(crate) fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 

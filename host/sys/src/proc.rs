@@ -137,7 +137,9 @@ mod tests {
     fn a_child_that_was_not_waited_for_counts_as_dead() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        let it = rustix::process::WaitId::Pid(Pid::from_raw(pid).unwrap());
+        let seen = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(it, seen).unwrap();
         assert_eq!(Identity::of(pid).unwrap(), None);
         child.wait().unwrap();
     }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::dir::{DIRECTORY, Dir, Entry, entries_of};
 use crate::error::{Error, Result};
-use crate::mount;
+use crate::{mount, quota};
 
 /// How deep directories are entered before their subdirectories are moved up, so that neither a tree's
 /// depth nor the length of its paths is limited by open files.
@@ -16,7 +16,8 @@ const MAX_DEPTH: usize = 64;
 impl Dir {
     /// Remove a file, or a directory with all that it holds. One that is gone already is no error.
     /// Symbolic links are removed, not followed. Refused, before anything is removed, with
-    /// [`Error::HoldsMount`] where something is mounted at or below it.
+    /// [`Error::HoldsMount`] where something is mounted at or below it. Limits that were set on the directory
+    /// ([`quota::limit`]) end with it.
     pub fn remove_tree(&self, rel: impl AsRef<Path>) -> Result<()> {
         let rel = rel.as_ref();
         let at = match self.spot(rel) {
@@ -33,9 +34,14 @@ impl Dir {
             Err(Errno::NOENT) => return Ok(()),
             root => root.map_err(|e| removal(self, rel, e))?,
         };
+        let project = quota::own_project(root.as_fd()).map_err(|e| removal(self, rel, e))?;
         empty(root)
             .and_then(|()| unless_gone(rustix::fs::unlinkat(&at, at.name, AtFlags::REMOVEDIR)))
-            .map_err(|e| removal(self, rel, e))
+            .map_err(|e| removal(self, rel, e))?;
+        if let Some(project) = project {
+            quota::release(at.as_fd(), project);
+        }
+        Ok(())
     }
 }
 
@@ -47,7 +53,7 @@ fn removal(dir: &Dir, rel: &Path, errno: Errno) -> Error {
     }
 }
 
-fn refuse_mounts(dir: &Dir, rel: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+pub(crate) fn refuse_mounts(dir: &Dir, rel: &Path, parent: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
     let real = std::fs::read_link(crate::dir::proc_path(parent))
         .map_err(|e| Error::io("read link", dir.path().join(rel), e))?;
     match mount::below(real.join(name))?.into_iter().next() {

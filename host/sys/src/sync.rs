@@ -1,6 +1,6 @@
 //! Getting data to the disk.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use crate::error::{Context, Result};
 
@@ -18,10 +18,10 @@ pub fn fsync(fd: impl AsFd) -> Result<()> {
 
 /// Let the kernel start to write a range of a file, so that less is left for [`syncfs`]; it waits for
 /// nothing but room in the queue. A length of 0 means to the end. It promises nothing: failure is no error.
-pub fn start_writeback(fd: impl AsFd, offset: u64, len: u64) {
+pub fn start_writeback(fd: BorrowedFd<'_>, offset: u64, len: u64) {
     let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
     // SAFETY: the descriptor is open for the length of the call, and no memory is passed.
     unsafe {
-        libc::sync_file_range(fd.as_fd().as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE);
+        libc::sync_file_range(fd.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE);
     }
 }

@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -29,21 +29,51 @@ impl Dir {
         let path = root.path().to_owned();
         let mut tally = Tally { usage: Usage::default(), seen: HashSet::new() };
         tally.count(&root, OsStr::new(""), AtFlags::EMPTY_PATH).on("stat", &path)?;
-        let fd: OwnedFd = root.into();
-        let mut stack = vec![tally.level(fd).on("read directory", &path)?];
-        while let Some((fd, subdirs)) = stack.last_mut() {
-            let Some(name) = subdirs.pop() else {
-                stack.pop();
-                continue;
-            };
-            match rustix::fs::openat(&*fd, &name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
-                Ok(fd) => stack.push(tally.level(fd).on("read directory", &path)?),
-                Err(Errno::NOENT) => {}
-                Err(e) => return Err(e).on("open directory", path.join(name)),
-            }
-        }
+        let root: OwnedFd = root.into();
+        tally.walk(&root).on("read below", &path)?;
         Ok(tally.usage)
     }
+}
+
+/// A directory on the way down to where the count is. Only the last one is open, so that a tree may be deeper than
+/// files may be open.
+struct Level {
+    name: OsString,
+    inode: (u64, u64),
+    subdirs: Vec<OsString>,
+}
+
+/// A directory below; none where it has gone, or is something else by now.
+fn enter(parent: &OwnedFd, name: &OsStr) -> Result<Option<OwnedFd>, Errno> {
+    match rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn inode(fd: &OwnedFd) -> Result<(u64, u64), Errno> {
+    rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+/// Open the last level again, coming from one below it. Levels that were moved away meanwhile are given up.
+fn back_up(root: &OwnedFd, below: &OwnedFd, levels: &mut Vec<Level>) -> Result<OwnedFd, Errno> {
+    if let (Some(up), Some(level)) = (enter(below, OsStr::new(".."))?, levels.last())
+        && inode(&up)? == level.inode
+    {
+        return Ok(up);
+    }
+    let mut here = rustix::fs::openat(root, ".", DIRECTORY, Mode::empty())?;
+    let mut found = 1;
+    for level in levels.iter().skip(1) {
+        match enter(&here, &level.name)? {
+            Some(fd) if inode(&fd)? == level.inode => here = fd,
+            _ => break,
+        }
+        found += 1;
+    }
+    levels.truncate(found);
+    Ok(here)
 }
 
 struct Tally {
@@ -51,19 +81,36 @@ struct Tally {
     seen: HashSet<(u32, u32, u64)>,
 }
 
-type Level = (OwnedFd, Vec<std::ffi::OsString>);
-
 impl Tally {
-    fn level(&mut self, fd: OwnedFd) -> Result<Level, Errno> {
+    fn walk(&mut self, root: &OwnedFd) -> Result<(), Errno> {
+        let mut here = rustix::fs::openat(root, ".", DIRECTORY, Mode::empty())?;
+        let mut levels = vec![self.level(&here, OsString::new())?];
+        while let Some(level) = levels.last_mut() {
+            if let Some(name) = level.subdirs.pop() {
+                if let Some(fd) = enter(&here, &name)? {
+                    levels.push(self.level(&fd, name)?);
+                    here = fd;
+                }
+            } else {
+                levels.pop();
+                if !levels.is_empty() {
+                    here = back_up(root, &here, &mut levels)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn level(&mut self, fd: &OwnedFd, name: OsString) -> Result<Level, Errno> {
         let mut subdirs = Vec::new();
         for entry in entries_of(fd.as_fd())? {
-            match self.count(&fd, &entry.name, AtFlags::SYMLINK_NOFOLLOW) {
+            match self.count(fd, &entry.name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(true) => subdirs.push(entry.name),
                 Ok(false) | Err(Errno::NOENT) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok((fd, subdirs))
+        Ok(Level { name, inode: inode(fd)?, subdirs })
     }
 
     /// Count one inode; tells whether it is a directory.

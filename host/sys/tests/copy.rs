@@ -12,6 +12,7 @@ use std::path::Path;
 
 use common::Scratch;
 use nacre_sys::{Error, FileType, Mode, mount, xattr};
+use nacre_tests::{FsKind, LoopFs};
 
 /// Everything that a copy must keep of an entry; hard links as the first name of the same inode.
 fn describe(root: &Path) -> BTreeMap<Vec<u8>, String> {
@@ -66,7 +67,7 @@ fn awkward_tree(s: &Scratch) {
     sparse.set_len(8 << 20).unwrap();
     sparse.write_at(b"middle", 4 << 20).unwrap();
     rustix::fs::mknodat(&s.dir, "tree/fifo", FileType::Fifo, Mode::RUSR, 0).unwrap();
-    let dev = rustix::fs::makedev(1, 300_000 & 0xf_ffff);
+    let dev = rustix::fs::makedev(1, 200_000);
     rustix::fs::mknodat(&s.dir, "tree/device", FileType::CharacterDevice, Mode::RUSR, dev).unwrap();
     rustix::fs::mknodat(&s.dir, "tree/whiteout", FileType::CharacterDevice, Mode::empty(), 0).unwrap();
     for (name, id) in [("setuid", 70_000), ("link", 4_000_000_000), ("d", 5)] {
@@ -142,24 +143,77 @@ fn data_is_shared_where_the_file_system_can() {
     if !common::root() {
         return;
     }
-    let s = Scratch::new();
-    s.make(&["btrfs"]);
-    let image = s.path().join("image");
-    std::fs::File::create(&image).unwrap().set_len(400 << 20).unwrap();
-    let made = std::process::Command::new("mkfs.btrfs").arg("-q").arg(&image).status();
-    if !made.is_ok_and(|status| status.success()) {
-        nacre_skip::skip("no mkfs.btrfs to make a file system that shares data");
-        return;
-    }
-    let mut mount = std::process::Command::new("mount");
-    let mounted = mount.args(["-o", "loop"]).arg(&image).arg(s.path().join("btrfs")).status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        nacre_skip::skip("no loop device to mount btrfs with");
-        return;
-    }
-    let dir = s.dir.sub("btrfs").unwrap();
+    let Some(fs) = LoopFs::new(FsKind::Btrfs, 400) else {
+        return nacre_skip::skip("no mkfs.btrfs to make a file system that shares data");
+    };
+    let dir = nacre_sys::Dir::open(fs.path()).unwrap();
     dir.write_atomic("a", &vec![3; 1 << 20], 0o644).unwrap();
     let copied = dir.copy_tree("a", &dir, "b").unwrap();
     assert_eq!((copied.bytes, copied.shared), (0, 1 << 20));
-    assert!(nacre_sys::facts::probe(s.path().join("btrfs")).unwrap().home.reflink);
+    assert!(nacre_sys::facts::probe(fs.path()).unwrap().home.reflink);
+}
+
+#[test]
+fn a_linked_tree_has_its_own_directories_and_the_originals_files() {
+    if !common::root() {
+        return;
+    }
+    for kind in [FsKind::Ext4, FsKind::Xfs, FsKind::Btrfs] {
+        let Some(fs) = LoopFs::new(kind, 600) else {
+            nacre_skip::skip(&format!("no mkfs.{}", kind.name()));
+            continue;
+        };
+        let s = Scratch::in_dir(fs.path());
+        s.make(&["other"]);
+        awkward_tree(&s);
+        let before = describe(&s.path().join("tree"));
+        let copied = s.dir.link_tree("tree", &s.dir.sub("other").unwrap(), "copy").unwrap();
+        assert_eq!(describe(&s.path().join("tree")), before, "the original changed on {kind:?}");
+        assert_eq!(describe(&s.path().join("other/copy")), before, "on {kind:?}");
+        assert_eq!((copied.entries as usize, copied.bytes, copied.shared), (before.len(), 0, 0));
+        let inode = |rel: &str| s.path().join(rel).symlink_metadata().unwrap().ino();
+        for file in ["setuid", "d/one", "two", "link", "fifo", "device", "whiteout", "sparse"] {
+            assert_eq!(inode(&format!("tree/{file}")), inode(&format!("other/copy/{file}")), "{file}");
+        }
+        for dir in ["", "d", "d/empty"] {
+            assert_ne!(inode(&format!("tree/{dir}")), inode(&format!("other/copy/{dir}")), "{dir}");
+        }
+    }
+}
+
+#[test]
+fn a_file_with_as_many_names_as_can_be_is_copied_into_a_linked_tree() {
+    if !common::root() {
+        return;
+    }
+    let Some(fs) = LoopFs::new(FsKind::Ext4, 200) else {
+        return nacre_skip::skip("no mkfs.ext4, whose files have at most 65000 names");
+    };
+    let s = Scratch::in_dir(fs.path());
+    s.make(&["tree", "names"]);
+    s.write("tree/a", "shared");
+    std::fs::hard_link(s.path().join("tree/a"), s.path().join("tree/b")).unwrap();
+    let name = |n: u32| s.path().join(format!("names/{n}"));
+    let more = (0..).find(|n| std::fs::hard_link(s.path().join("tree/a"), name(*n)).is_err()).unwrap();
+    assert!(more > 60_000, "only {more} names");
+    s.dir.link_tree("tree", &s.dir, "copy").unwrap();
+    let inode = |rel: &str| s.path().join(rel).metadata().unwrap().ino();
+    assert_eq!(s.read("copy/a"), "shared");
+    assert_ne!(inode("copy/a"), inode("tree/a"));
+    assert_eq!(inode("copy/a"), inode("copy/b"));
+}
+
+#[test]
+fn a_linked_tree_that_cannot_be_completed_leaves_nothing() {
+    if !common::root() {
+        return;
+    }
+    let s = Scratch::new();
+    s.make(&["tree/d", "elsewhere"]);
+    s.write("tree/d/file", "");
+    mount::tmpfs(&s.dir.sub("elsewhere").unwrap(), None, 0o755).unwrap();
+    let elsewhere = s.dir.sub("elsewhere").unwrap();
+    let refused = s.dir.link_tree("tree", &elsewhere, "copy").unwrap_err();
+    assert_eq!(refused.errno(), Some(libc::EXDEV), "{refused}");
+    assert_eq!(elsewhere.entries().unwrap(), []);
 }

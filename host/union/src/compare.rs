@@ -8,7 +8,7 @@ use rustix::fs::FileType;
 use crate::change::{Change, ChangeKind, Difference, Inside, Report};
 use crate::error::{Context, Result};
 use crate::node::{Metadata, Node};
-use crate::stack::{Child, Merged, Stack};
+use crate::stack::{Child, MAX_OPEN, Merged, Stack};
 
 /// The differences between two trees, sorted by path, in the manner of [`crate::changes`].
 ///
@@ -21,8 +21,17 @@ pub fn compare(old: &Stack, new: &Stack, placeholders: &[impl AsRef<Path>]) -> R
     let mut stack = vec![level(PathBuf::new(), merged(old)?, merged(new)?, Difference::None)?];
     while let Some(level) = stack.last_mut() {
         if let Some((name, sides)) = level.left.next() {
-            let next = entry(&mut report, level, name, sides)?;
-            stack.extend(next);
+            if level.closed {
+                (level.old, level.new) = (reopen(old, level.in_old, &level.path)?, new.merged(&level.path)?);
+                level.closed = false;
+            }
+            let Some(next) = entry(&mut report, level, name, sides)? else { continue };
+            if stack.iter().map(Level::width).sum::<usize>() > MAX_OPEN
+                && let Some(left) = stack.last_mut()
+            {
+                (left.old, left.new, left.closed) = (None, None, true);
+            }
+            stack.push(next);
         } else if let Some(done) = stack.pop()
             && let Some(parent) = stack.last_mut()
         {
@@ -40,9 +49,23 @@ struct Level {
     path: PathBuf,
     old: Option<Merged>,
     new: Option<Merged>,
+    /// Whether the old tree has it.
+    in_old: bool,
+    /// Its directories are to be opened anew.
+    closed: bool,
     how: Difference,
     inside: Inside,
     left: std::collections::btree_map::IntoIter<OsString, Sides>,
+}
+
+impl Level {
+    fn width(&self) -> usize {
+        [&self.old, &self.new].into_iter().flatten().map(Merged::width).sum()
+    }
+}
+
+fn reopen(old: &Stack, in_old: bool, path: &Path) -> Result<Option<Merged>> {
+    if in_old { old.merged(path) } else { Ok(None) }
 }
 
 fn level(path: PathBuf, old: Option<Merged>, new: Option<Merged>, how: Difference) -> Result<Level> {
@@ -53,7 +76,8 @@ fn level(path: PathBuf, old: Option<Merged>, new: Option<Merged>, how: Differenc
     for entry in new.as_ref().map(Merged::entries).transpose()?.unwrap_or_default() {
         names.entry(entry.name).or_default().1 = Some(entry.layer);
     }
-    Ok(Level { path, old, new, how, inside: Inside::default(), left: names.into_iter() })
+    let (in_old, left) = (old.is_some(), names.into_iter());
+    Ok(Level { path, old, new, in_old, closed: false, how, inside: Inside::default(), left })
 }
 
 /// Compare one entry; a directory is returned for its entries to be compared.

@@ -56,6 +56,11 @@ impl Layer {
     pub fn new(root: Dir, whiteouts: Whiteouts) -> Self {
         Self { root: Arc::new(root), whiteouts }
     }
+
+    /// How deletions are written in it.
+    pub fn whiteouts(&self) -> Whiteouts {
+        self.whiteouts
+    }
 }
 
 impl Whiteouts {

@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 use crate::layer::{Here, Layer, Whiteouts};
 use crate::node::{Metadata, Node};
 
+/// A walk opens the directories that it left for their subdirectories anew, when so many are open already: depth
+/// times layers would be more than a process may have.
+pub(crate) const MAX_OPEN: usize = 256;
+
 /// As many symbolic links as Linux follows on one path.
 const MAX_LINKS: usize = 40;
 
@@ -158,7 +162,23 @@ impl Stack {
     }
 }
 
+impl Stack {
+    /// A directory of the tree by a path that was found before; none where it is none by now.
+    pub(crate) fn merged(&self, path: &Path) -> Result<Option<Merged>> {
+        match self.find(&names(path)) {
+            Ok(found) => Ok(found.and_then(|child| child.merged)),
+            Err(Error::NotADirectory { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
 impl Merged {
+    /// As many directories as this has open.
+    pub(crate) fn width(&self) -> usize {
+        self.parts.len()
+    }
+
     /// What a name is. The newest layer that has it answers; directories are merged down to a whiteout,
     /// something that is no directory, or an opaque directory.
     pub(crate) fn child(&self, name: &OsStr) -> Result<Option<Child>> {

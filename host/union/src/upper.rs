@@ -8,7 +8,7 @@ use crate::change::{Change, ChangeKind, Difference, Inside, Report};
 use crate::error::Result;
 use crate::layer::{Here, Layer, Whiteouts};
 use crate::node::Node;
-use crate::stack::{Child, Merged, Stack};
+use crate::stack::{Child, MAX_OPEN, Merged, Stack};
 
 /// What a writable layer changes in the tree below it, sorted by path, as `docker diff` prints it.
 ///
@@ -21,13 +21,25 @@ use crate::stack::{Child, Merged, Stack};
 #[tracing::instrument(level = "debug", skip_all)]
 pub fn changes(upper: &Layer, below: &Stack, placeholders: &[impl AsRef<Path>]) -> Result<Vec<Change>> {
     let mut search = Search { whiteouts: upper.whiteouts, report: Report::new(placeholders) };
-    let root = below.root()?.and_then(|root| root.merged);
+    let root = below.root()?.and_then(|root| root.merged).map(Arc::new);
     let hides = upper.whiteouts == Whiteouts::Aufs && upper.whiteouts.is_opaque(&upper.root)?;
-    let mut stack = vec![search.level(PathBuf::new(), upper.root.clone(), root, Difference::None, hides)?];
+    let open = Open { dir: upper.root.clone(), below: root };
+    let mut stack = vec![search.level(PathBuf::new(), open, Difference::None, hides)?];
     while let Some(level) = stack.last_mut() {
         if let Some(name) = level.left.next() {
-            let next = search.entry(level, &name)?;
-            stack.extend(next);
+            if level.open.is_none() {
+                level.open = reopen(upper, below, level)?;
+            }
+            // It may have gone meanwhile.
+            let Some(open) = level.open.clone() else { continue };
+            let Some(next) = search.entry(level, &open, &name)? else { continue };
+            drop(open);
+            if stack.iter().map(Level::width).sum::<usize>() > MAX_OPEN
+                && let Some(left) = stack.last_mut()
+            {
+                left.open = None;
+            }
+            stack.push(next);
         } else if let Some(done) = stack.pop()
             && let Some(parent) = stack.last_mut()
         {
@@ -45,9 +57,10 @@ struct Search {
 /// A directory of the writable layer.
 struct Level {
     path: PathBuf,
-    dir: Arc<Dir>,
-    /// What the tree has there, be it hidden or not.
-    below: Option<Merged>,
+    /// None where it is to be opened anew.
+    open: Option<Open>,
+    /// Whether the tree has a directory there.
+    in_tree: bool,
     how: Difference,
     /// It, or a directory above it, hides what the tree has.
     hides: bool,
@@ -55,20 +68,41 @@ struct Level {
     left: std::vec::IntoIter<OsString>,
 }
 
+/// What is open of a level.
+#[derive(Clone)]
+struct Open {
+    dir: Arc<Dir>,
+    /// What the tree has there, be it hidden or not.
+    below: Option<Arc<Merged>>,
+}
+
+impl Level {
+    fn width(&self) -> usize {
+        let below = |open: &Open| open.below.as_ref().map_or(0, |below| below.width());
+        self.open.as_ref().map_or(0, |open| 1 + below(open))
+    }
+}
+
+/// What a level was opened as, once more; none where its directory has gone.
+fn reopen(upper: &Layer, below: &Stack, level: &Level) -> Result<Option<Open>> {
+    let mut dir = upper.root.clone();
+    for name in level.path.iter() {
+        let Some(sub) = upper.whiteouts.enter(&dir, name)? else { return Ok(None) };
+        dir = Arc::new(sub);
+    }
+    let below = if level.in_tree { below.merged(&level.path)? } else { None };
+    Ok(Some(Open { dir, below: below.map(Arc::new) }))
+}
+
 impl Search {
-    fn level(
-        &mut self,
-        path: PathBuf,
-        dir: Arc<Dir>,
-        below: Option<Merged>,
-        how: Difference,
-        hides: bool,
-    ) -> Result<Level> {
-        let listing = self.whiteouts.list(&dir)?;
+    fn level(&mut self, path: PathBuf, open: Open, how: Difference, hides: bool) -> Result<Level> {
+        let listing = self.whiteouts.list(&open.dir)?;
         let left: Vec<_> = listing.entries.into_iter().map(|(name, ..)| name).collect();
+        let (in_tree, below) = (open.below.is_some(), open.below.clone());
+        let left = left.into_iter();
         let mut level =
-            Level { path, dir, below, how, hides, inside: Inside::default(), left: left.into_iter() };
-        if let Some(below) = &level.below {
+            Level { path, open: Some(open), in_tree, how, hides, inside: Inside::default(), left };
+        if let Some(below) = below {
             let had = if hides {
                 below.entries()?.into_iter().map(|entry| entry.name).collect()
             } else {
@@ -86,11 +120,11 @@ impl Search {
     }
 
     /// Look at one entry; a directory is returned for its entries to be looked at.
-    fn entry(&mut self, level: &mut Level, name: &OsStr) -> Result<Option<Level>> {
-        let Here::Entry(metadata) = self.whiteouts.find(&level.dir, name)? else { return Ok(None) };
-        let node = Node { layer: 0, metadata, parent: level.dir.clone(), name: name.to_owned() };
+    fn entry(&mut self, level: &mut Level, open: &Open, name: &OsStr) -> Result<Option<Level>> {
+        let Here::Entry(metadata) = self.whiteouts.find(&open.dir, name)? else { return Ok(None) };
+        let node = Node { layer: 0, metadata, parent: open.dir.clone(), name: name.to_owned() };
         let path = level.path.join(name);
-        let was = level.below.as_ref().map(|below| below.child(name)).transpose()?.flatten();
+        let was = open.below.as_ref().map(|below| below.child(name)).transpose()?.flatten();
         if !metadata.is_dir() {
             match was {
                 Some(_) => self.report.note(&path, ChangeKind::Modified, false, &mut level.inside),
@@ -98,11 +132,11 @@ impl Search {
             }
             return Ok(None);
         }
-        let Some(dir) = self.whiteouts.enter(&level.dir, name)? else { return Ok(None) };
-        let hides = level.hides || self.whiteouts.hides(&level.dir, name, &dir)?;
+        let Some(dir) = self.whiteouts.enter(&open.dir, name)? else { return Ok(None) };
+        let hides = level.hides || self.whiteouts.hides(&open.dir, name, &dir)?;
         let how = difference(was.as_ref(), &node)?;
-        let below = was.and_then(|was| was.merged);
-        self.level(path, Arc::new(dir), below, how, hides).map(Some)
+        let below = was.and_then(|was| was.merged).map(Arc::new);
+        self.level(path, Open { dir: Arc::new(dir), below }, how, hides).map(Some)
     }
 }
 

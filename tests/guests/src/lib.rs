@@ -1,7 +1,7 @@
 //! Components that misbehave, for tests of whatever has to stand them.
 
 /// A storage driver that does what it is told, all of it bad. It is named `hostile`. What it does is chosen by
-/// the option `how` (in `create-layer` and `mount`), or by a layer's id that is none (elsewhere):
+/// the option `how` (in `create` and `mount`), or by a layer's id that is none (elsewhere):
 ///
 /// | word | what happens |
 /// |---|---|
@@ -26,6 +26,41 @@ pub static HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-gues
 
 /// A storage driver whose description is another one at each call.
 pub static FICKLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-fickle.wasm"));
+
+/// A storage driver that is wrong in one way at a time, for the conformance suite. It is named `broken`, and its
+/// option `how` chooses the way:
+///
+/// | word | what it does |
+/// |---|---|
+/// | `none` | nothing wrong |
+/// | `loses-whiteouts` | says that deleted names need not be written into image layers |
+/// | `forgets-opaque` | mounts so that directories that hide what lies below do not |
+/// | `copies-up-metadata-only` | copies a changed file's attributes up, and not its content |
+/// | `renames-by-reference` | leaves the content of a moved directory where it was, with a note |
+/// | `shares-an-upper` | gives all containers the same writable directory |
+/// | `reorders-layers` | mounts the oldest layer on top |
+/// | `drops-a-parent` | forgets the oldest layer of a chain |
+/// | `leaks-a-mount` | does not unmount |
+/// | `leaks-a-folder` | removes only a part of a layer |
+/// | `wrong-usage` | charges a layer with a directory that is empty |
+/// | `wrong-difference` | says that the changes are in that directory |
+/// | `wrong-target` | says that the tree is where only the changes are |
+/// | `wrong-root-mode` | makes the root of the tree private |
+/// | `mounts-read-only` | mounts containers so that nothing can be written |
+/// | `changes-parents` | starts a container with hard links to its parent's files |
+/// | `promises-too-much` | promises deeper chains than it can mount |
+/// | `loses-state` | forgets all containers when it removes one |
+/// | `loses-writes` | keeps what containers write in memory until they are unmounted |
+/// | `leaves-half-made` | makes its folder in a way that is not undone |
+/// | `removes-only-once` | plans a removal that cannot be repeated |
+pub static BROKEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-broken.wasm"));
+
+/// A selection policy named `contrary`. It takes the driver that its option `prefers` names. Its option `how` has it
+/// `panic`, `loop`, rank a driver that is none (`invents`), or pass over what the user named (`ignores`).
+pub static CONTRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-policy.wasm"));
+
+/// The smallest driver, `drivers/plain`, which does not ship inside nacre.
+pub static PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-driver-plain.wasm"));
 
 /// Bytes that are no WebAssembly.
 pub static GARBAGE: &[u8] = b"#!/bin/sh\nexec evil\n";

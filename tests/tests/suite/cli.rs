@@ -5,11 +5,7 @@ use std::process::{Command, Stdio};
 use nacre_tests::craft::{Image, Tar};
 use nacre_tests::{Nacre, Outcome, fixture, scratch, shell, skip};
 
-fn with_busybox() -> (Nacre, &'static str) {
-    let (nacre, image) = (Nacre::new(), fixture::busybox());
-    nacre.load(&image.docker());
-    (nacre, image.reference)
-}
+use crate::with_busybox;
 
 #[test]
 fn every_listing_is_json_and_takes_a_template() {
@@ -40,36 +36,6 @@ fn every_listing_is_json_and_takes_a_template() {
     nacre.run(["images", "--format", "{{.NoSuchField}}"]).failed();
     nacre.run(["images", "--format", "{{.Unclosed"]).failed_with(2);
     nacre.ok(["rm", "box"]);
-}
-
-#[test]
-fn exit_codes_say_what_failed() {
-    let (nacre, image) = with_busybox();
-    nacre.ok(["create", "--name", "box", image]);
-    let dir = scratch();
-    let garbage = dir.path().join("garbage");
-    std::fs::write(&garbage, "garbage").unwrap();
-    let garbage = garbage.to_str().unwrap();
-    let cases: [(&[&str], i32); 12] = [
-        (&["no-such-command"], 2),
-        (&["images", "--no-such-option"], 2),
-        (&["run"], 2),
-        (&["create", "no/such:image"], 3),
-        (&["rm", "no-such"], 3),
-        (&["inspect", "no-such"], 3),
-        (&["load", "-i", "/no/such/file"], 3),
-        (&["why", "box", "/no/such/path"], 3),
-        (&["create", "--name", "box", image], 4),
-        (&["rmi", image], 4),
-        (&["load", "-i", garbage], 5),
-        (&["--driver", "no-such-driver", "create", image], 3),
-    ];
-    for (args, code) in cases {
-        nacre.run(args).failed_with(code);
-    }
-    // What cannot be removed does not keep the others from being removed.
-    nacre.run(["rm", "no-such", "box"]).failed_with(3);
-    assert_eq!(nacre.rows(["ps", "-a"]).len(), 0);
 }
 
 #[test]
@@ -146,11 +112,131 @@ fn completions_and_manual_pages_are_made() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let nacre = Nacre::new();
-    let commands = "run create start stop kill exec ps logs rm mount umount diff commit cp export load save import \
-                    images tag history rmi inspect why info";
-    for command in commands.split_whitespace() {
+    let overview = nacre.ok(["--help"]);
+    let commands: Vec<&str> = overview
+        .lines()
+        .skip_while(|line| *line != "Containers:")
+        .take_while(|line| !line.starts_with("Options"))
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 30 && commands.contains(&"rename"), "{commands:?}");
+    for command in commands {
         let help = nacre.ok([command, "--help"]);
         assert!(help.contains("Examples:"), "{command}: {help}");
+    }
+}
+
+#[test]
+fn templates_in_the_examples_of_the_help_name_fields_that_exist() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["tag", image, "debian:latest"]);
+    nacre.ok(["create", "--name", "web", image]);
+    let commands = [
+        "ps",
+        "images",
+        "history",
+        "inspect",
+        "info",
+        "version",
+        "image inspect",
+        "container inspect",
+        "layer ls",
+        "driver ls",
+        "driver inspect",
+        "system df",
+    ];
+    let mut count = 0;
+    for command in commands {
+        let help = nacre.ok(["help"].into_iter().chain(command.split(' ')));
+        for example in
+            help.lines().filter_map(|line| line.strip_prefix("  nacre ")).filter(|l| l.contains("{{"))
+        {
+            let line = format!("{} {example}", Nacre::binary().display());
+            let out = Outcome::of(Command::new("sh").args(["-c", &line]).env("NACRE_ROOT", nacre.root()));
+            assert!(out.code == 0, "{example}: {out}");
+            count += 1;
+        }
+    }
+    assert!(count >= 12, "only {count} examples were found");
+    nacre.ok(["rm", "web"]);
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_told_the_same_by_all() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["create", "--name", "box", image]);
+    for args in
+        [&["images"] as &[&str], &["save", image], &["export", "box"], &["cp", "box:/bin", "-"], &["man"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let out = nacre.command(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(8), "{args:?}: {said}");
+        let first = said.lines().find(|line| line.starts_with("nacre: ")).unwrap_or_default();
+        assert_eq!(first, "nacre: cannot write to standard output", "{args:?}: {said}");
+        assert!(said.contains("No space left on device"), "{args:?}: {said}");
+    }
+    nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn a_root_that_cannot_be_written_to_can_be_looked_at() {
+    let (nacre, image) = with_busybox();
+    nacre.ok(["run", "--name", "box", image, "touch", "/new"]);
+    let dir = scratch();
+    let bound = dir.path().display();
+    let look = || {
+        shell(&format!(
+            "mount --bind {0} {bound} && mount -o remount,ro,bind {bound}",
+            nacre.root().display()
+        ));
+        let run = |args: &[&str]| {
+            Outcome::of(nacre.command(args).env("NACRE_ROOT", dir.path()).env("NACRE_LOG", "error"))
+        };
+        let commands: [&[&str]; 13] = [
+            &["ps", "-a", "-s"],
+            &["images"],
+            &["inspect", "box"],
+            &["inspect", image],
+            &["history", image],
+            &["layer", "ls"],
+            &["layer", "tree"],
+            &["info"],
+            &["system", "df"],
+            &["diff", "box"],
+            &["why", "box", "/new"],
+            &["driver", "ls"],
+            &["save", image],
+        ];
+        let seen: Vec<(&[&str], Outcome)> = commands.map(|args| (args, run(args))).into();
+        let refused = run(&["create", image]);
+        shell(&format!("umount {bound}"));
+        for (args, out) in seen {
+            assert!(out.code == 0 && !out.stdout.is_empty(), "{args:?}: {out}");
+        }
+        assert!(refused.code == 7 && refused.stderr.contains("read-only file system"), "{refused}");
+    };
+    look();
+    // Without its log, as the last who closes a database leaves it elsewhere.
+    let Some(python) = nacre_tests::program("python3") else { return skip("python3 is not installed") };
+    let close = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version').fetchone(); \
+                 c.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchone(); c.close()";
+    let database = nacre.root().join("nacre.db");
+    Outcome::of(Command::new(python).args(["-c", close]).arg(&database)).succeeded();
+    assert!(!nacre.root().join("nacre.db-shm").exists());
+    look();
+    nacre.ok(["rm", "box"]);
+}
+
+#[test]
+fn images_are_listed_without_their_configurations_unless_labels_are_asked_for() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["images", "-q", "--no-trunc"]);
+    let config = nacre.root().join("content/sha256").join(id.trim().trim_start_matches("sha256:"));
+    std::fs::remove_file(config).unwrap();
+    assert!(nacre.ok(["images"]).contains("busybox"), "{image}");
+    for labels in [&["images", "--format", "json"] as &[&str], &["images", "--filter", "label=a"]] {
+        nacre.run(labels).failed_with(9);
     }
 }
 
@@ -166,16 +252,6 @@ fn a_container_is_renamed_and_keeps_what_it_has() {
     assert!(taken.stderr.contains("rename"), "{taken}");
     nacre.run(["rename", "new", "a name"]).failed_with(2);
     nacre.run(["rename", "old", "any"]).failed_with(3);
-}
-
-#[test]
-fn a_code_of_125_belongs_to_commands_that_end_with_a_code_of_a_process() {
-    let (nacre, image) = with_busybox();
-    nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
-    nacre.run(["kill", "-s", "NOSUCH", "job"]).failed_with(2);
-    nacre.run(["start", "-a", "no-such"]).failed_with(125);
-    nacre.run(["start", "no-such"]).failed_with(3);
-    nacre.ok(["rm", "-f", "job"]);
 }
 
 #[test]
@@ -205,4 +281,30 @@ fn names_from_an_image_do_not_control_the_terminal() {
     let mut terminal = Command::new(script);
     terminal.env("NACRE_ROOT", nacre.root()).args(["-qec", &line, "/dev/null"]);
     assert_eq!(Outcome::of(&mut terminal).succeeded(), "evil=\\u001b[2J\r\n");
+}
+
+#[test]
+fn a_layer_is_found_by_any_name_of_its_image() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let layer = |name: &str| Tar::new().dir(name).finish();
+    let base = Image::new("names:base").layer(layer("a"));
+    let upper = base.clone().layer(layer("b"));
+    let upper = Image { reference: "names:upper".to_owned(), ..upper };
+    for (n, image) in [base, upper].iter().enumerate() {
+        let path = dir.path().join(format!("{n}.tar"));
+        std::fs::write(&path, image.docker_archive().tar()).unwrap();
+        nacre.load(&path);
+    }
+    nacre.ok(["tag", "names:base", "other:name"]);
+    let tree = ["layer", "tree", "--format", "{{.ID}} {{.Top}}"];
+    let whole = nacre.ok(tree);
+    let id = nacre.ok(["images", "--quiet", "names:base"]);
+    for name in ["names:base", "other:name", id.trim()] {
+        let line = nacre.ok([&tree[..], &[name]].concat());
+        assert_eq!(line.lines().count(), 1, "{name}: {line}");
+        assert!(whole.contains(&line), "{name}: {line} is no line of {whole}");
+        let listed = nacre.ok(["layer", "ls", "--quiet", "--filter", &format!("image={name}")]);
+        assert_eq!(listed.lines().count(), 1, "{name}: {listed}");
+    }
+    assert_eq!(nacre.run(["layer", "tree", "none:such"]).code, 3);
 }

@@ -1,11 +1,13 @@
 //! Many processes work on one root at once.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, mounts_below, scratch};
+use nacre_tests::{Nacre, eventually, mounts_below, scratch};
+use rustix::process::{Pid, Signal, kill_process};
 
 const WORKERS: usize = 16;
 
@@ -67,7 +69,8 @@ fn sixteen_processes_load_create_mount_and_remove_without_an_error_or_a_leak() {
 
 fn work(nacre: &Nacre, archives: &[(std::path::PathBuf, String)], worker: usize, until: Instant) -> usize {
     let mut rounds = 0;
-    while Instant::now() < until {
+    // Once at least, however late it begins.
+    while rounds == 0 || Instant::now() < until {
         let (archive, image) = &archives[(worker * 7 + rounds * 3) % archives.len()];
         nacre.load(archive);
         let name = format!("w{worker}-{rounds}");
@@ -110,6 +113,37 @@ fn images_come_and_go_while_others_use_their_layers() {
     assert_eq!(nacre.rows(["images"]).len(), 1);
     assert_eq!(nacre.rows(["layer", "ls"]).len(), 3, "the layers of the image that stayed");
     nacre.assert_sound();
+}
+
+/// Between its plan and its record a container is made on layers that others may remove.
+#[test]
+fn a_container_is_not_made_on_an_image_that_went_and_came_again_meanwhile() {
+    let (nacre, dir) = (Nacre::new(), scratch());
+    let image = &images()[1];
+    let path = dir.path().join("image.tar");
+    std::fs::write(&path, image.docker_archive().tar()).unwrap();
+    for comes_again in [false, true] {
+        nacre.load(&path);
+        let mut create = nacre.command(["create", "--name", "box", &image.reference, "/x"]);
+        create.stdout(Stdio::null()).stderr(Stdio::piped()).env("NACRE_STOP", "create:begin");
+        let create = create.spawn().unwrap();
+        let stat = format!("/proc/{}/stat", create.id());
+        eventually("its stop", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
+        nacre.ok(["rmi", &image.reference]);
+        if comes_again {
+            nacre.load(&path);
+        }
+        kill_process(Pid::from_child(&create), Signal::CONT).unwrap();
+        let out = create.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(4), "{said}");
+        assert!(
+            said.contains("removed while something was made on it") && said.contains("try again"),
+            "{said}"
+        );
+        assert!(nacre.rows(["ps", "-a"]).is_empty());
+        nacre.assert_sound();
+    }
 }
 
 #[test]

@@ -4,12 +4,38 @@
 
 mod cli;
 mod concurrency;
+mod conformance;
 mod crash;
+mod devicemapper;
+mod disk;
 mod docs;
+mod driver_commands;
+mod drivers;
 mod explain;
 mod fidelity;
+mod files;
 mod harness;
 mod hostile_archives;
 mod interchange;
 mod main_job;
 mod processes;
+mod refusals;
+mod zfs;
+
+use nacre_tests::craft::{Image, Packing};
+use nacre_tests::{Nacre, Outcome, fixture, scratch};
+
+/// nacre with a small real image, and that image's name.
+fn with_busybox() -> (Nacre, &'static str) {
+    let (nacre, image) = (Nacre::new(), fixture::busybox());
+    nacre.load(&image.docker());
+    (nacre, image.reference)
+}
+
+/// Loads an image that is made on the spot.
+fn crafted(nacre: &Nacre, image: &Image, packing: Packing) -> Outcome {
+    let dir = scratch();
+    let archive = dir.path().join("archive.tar");
+    std::fs::write(&archive, image.oci_layout(packing).tar()).unwrap();
+    nacre.run(["load", "-i", archive.to_str().unwrap()])
+}

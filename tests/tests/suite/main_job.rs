@@ -3,20 +3,9 @@
 use std::path::Path;
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, fixture, scratch, shell, skip};
+use nacre_tests::{Nacre, Outcome, eventually, fixture, scratch, shell, skip};
 
-fn with_busybox() -> (Nacre, &'static str) {
-    let (nacre, image) = (Nacre::new(), fixture::busybox());
-    nacre.load(&image.docker());
-    (nacre, image.reference)
-}
-
-fn crafted(nacre: &Nacre, image: &Image, packing: Packing) -> Outcome {
-    let dir = scratch();
-    let archive = dir.path().join("archive.tar");
-    std::fs::write(&archive, image.oci_layout(packing).tar()).unwrap();
-    nacre.run(["load", "-i", archive.to_str().unwrap()])
-}
+use crate::{crafted, with_busybox};
 
 #[test]
 fn a_real_image_is_loaded_run_looked_at_committed_and_saved() {
@@ -175,8 +164,7 @@ fn a_detached_container_is_listed_entered_read_and_stopped() {
     nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
     nacre.ok(["kill", "job"]);
     let code = || nacre.rows(["ps", "-a"])[0]["ExitCode"].as_i64();
-    let since = std::time::Instant::now();
-    while code().is_none() && since.elapsed().as_secs() < 10 {}
+    eventually("its end", || code().is_some());
     assert_eq!(code(), Some(137), "killed by SIGKILL");
     nacre.ok(["start", "job"]);
     nacre.ok(["rm", "-f", "job"]);
@@ -194,36 +182,6 @@ fn a_container_has_a_terminal_when_it_is_asked_for() {
     let out = Outcome::of(&mut command);
     assert!(out.text().contains("/dev/"), "{out}");
     assert_eq!(out.code, 5, "{out}");
-}
-
-#[test]
-fn files_are_copied_in_and_out() {
-    let (nacre, image) = with_busybox();
-    let dir = scratch();
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    shell(&format!(
-        "cd {}; mkdir -p tree/sub; echo one > tree/sub/a; ln -s sub/a tree/link; chmod 600 tree/sub/a",
-        path("")
-    ));
-    nacre.ok(["create", "--name", "box", image]);
-    nacre.ok(["cp", &path("tree"), "box:/srv"]);
-    nacre.ok(["cp", "box:/srv", &path("back")]);
-    assert_eq!(
-        shell(&format!("cd {}; cat sub/a; readlink link; stat -c %a sub/a", path("back"))),
-        "one\nsub/a\n600\n"
-    );
-    nacre.ok(["cp", &path("tree/sub/a"), "box:/etc/"]);
-    let tar = nacre.run(["cp", "box:/etc/a", "-"]).stdout;
-    std::fs::write(path("a.tar"), tar).unwrap();
-    assert_eq!(shell(&format!("tar -xOf {} a", path("a.tar"))), "one\n");
-    nacre.run(["cp", "box:/no/such", &path("x")]).failed_with(3);
-    // A link in the container that points out of it is followed inside of the container.
-    shell(&format!("ln -s /etc {}", path("out")));
-    nacre.ok(["cp", &path("out"), "box:/out"]);
-    nacre.ok(["cp", &path("tree/sub/a"), "box:/out/through"]);
-    assert!(!Path::new("/etc/through").exists());
-    assert_eq!(nacre.run(["diff", "box"]).text().lines().filter(|l| *l == "A /etc/through").count(), 1);
-    nacre.ok(["rm", "box"]);
 }
 
 #[test]

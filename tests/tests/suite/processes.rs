@@ -1,17 +1,12 @@
 //! Who runs, and what is recorded of it: also after a kill at the worst moment.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use nacre_tests::craft::{Image, Packing, Tar};
-use nacre_tests::{Nacre, Outcome, fixture, mounts_below, scratch};
+use nacre_tests::{Nacre, Outcome, eventually, mounts_below, scratch};
 use rustix::process::{Pid, Signal, kill_process};
 
-fn with_busybox() -> (Nacre, &'static str) {
-    let (nacre, image) = (Nacre::new(), fixture::busybox());
-    nacre.load(&image.docker());
-    (nacre, image.reference)
-}
+use crate::with_busybox;
 
 /// What `inspect` says of a container's state.
 fn state(nacre: &Nacre, container: &str) -> serde_json::Value {
@@ -28,15 +23,6 @@ fn kill(pid: i32) {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
 }
 
-#[track_caller]
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Its processes, told by an argument that no other has.
 fn alive(word: &str) -> bool {
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -45,17 +31,31 @@ fn alive(word: &str) -> bool {
     })
 }
 
+/// The monitors of a container: the processes that wait for its end.
+fn monitors(nacre: &Nacre, container: &str) -> usize {
+    monitors_with(nacre.ok(["inspect", "--format", "{{.Id}}", container]).trim())
+}
+
+/// The monitors whose command line has this in it.
+fn monitors_with(text: &str) -> usize {
+    let holds = |line: &[u8], text: &str| line.windows(text.len()).any(|window| window == text.as_bytes());
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .filter(|line| holds(line, "__monitor") && holds(line, text))
+        .count()
+}
+
 #[test]
 fn a_container_whose_process_was_killed_starts_again_at_once() {
     let (nacre, image) = with_busybox();
     nacre.ok(["run", "-d", "--name", "job", image, "sleep", "1000"]);
     for round in 0..8 {
         kill(pid(&nacre, "job"));
-        let since = Instant::now();
         nacre.ok(["start", "job"]);
-        assert!(since.elapsed() < Duration::from_secs(5), "start {round} took {:?}", since.elapsed());
         // The monitor of the earlier run has its say now.
-        std::thread::sleep(Duration::from_millis(100));
+        eventually("its end", || monitors(&nacre, "job") == 1);
         assert_eq!(state(&nacre, "job")["Status"], "running", "round {round}");
         assert_eq!(mounts_below(nacre.root()).len(), 1, "round {round}");
         assert_eq!(nacre.ok(["exec", "job", "cat", "/proc/1/comm"]), "sleep\n");
@@ -73,7 +73,7 @@ fn a_process_whose_start_nobody_recorded_is_found_and_not_lost() {
         let args: &[&str] = if detached { &["start", "job"] } else { &["start", "-a", "job"] };
         let out = Outcome::of(nacre.command(args).env("NACRE_CRASH", "start:launched"));
         assert_eq!(out.code, -9, "{out}");
-        assert!(alive(&word));
+        eventually("its program", || alive(&word));
         nacre.run(["rm", "job"]).failed_with(4);
         nacre.run(["start", "job"]).failed_with(4);
         assert_eq!(state(&nacre, "job")["Status"], "running");
@@ -143,6 +143,27 @@ fn a_start_that_is_killed_at_any_boundary_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_removal_that_was_killed_leaves_no_log_and_no_state() {
+    let (nacre, image) = with_busybox();
+    let id = nacre.ok(["run", "-d", "--name", "job", image, "sh", "-c", "echo said; sleep 1000"]);
+    let logs = nacre.root().join("containers").join(id.trim());
+    nacre.ok(["stop", "-t", "0", "job"]);
+    assert!(logs.exists());
+    let out = Outcome::of(nacre.command(["rm", "job"]).env("NACRE_CRASH", "remove:record"));
+    assert_eq!(out.code, -9, "{out}");
+    assert!(logs.exists());
+    nacre.ok(["ps"]);
+    assert!(!logs.exists());
+    // Where nobody noticed, a check does.
+    std::fs::create_dir(&logs).unwrap();
+    let out = nacre.run(["system", "check"]).failed();
+    assert!(out.text().contains(id.trim()), "{out}");
+    nacre.run(["system", "check", "--repair"]);
+    assert!(!logs.exists());
+    nacre.assert_sound();
+}
+
+#[test]
 fn a_container_outlives_the_command_that_waited_for_it() {
     let (nacre, image) = with_busybox();
     let mut command = nacre.command(["run", "--name", "job", image, "sleep", "1000"]);
@@ -160,6 +181,56 @@ fn a_container_outlives_the_command_that_waited_for_it() {
     nacre.assert_sound();
 }
 
+/// The state of a container's first process, as the kernel tells it.
+fn kernel_state(nacre: &Nacre, container: &str) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid(nacre, container))).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
+#[test]
+fn a_commit_holds_the_container_still_and_a_crash_in_it_does_not_keep_it_so() {
+    let (nacre, image) = with_busybox();
+    // Two files that are always written one after the other: they differ by one at most where nothing moves.
+    // Between them lies a large one, so that many rounds pass while a commit reads what does move.
+    let script = "dd if=/dev/zero of=/aa bs=1M count=24 2>/dev/null; i=0; \
+                  while :; do i=$((i+1)); echo $i >/a; echo $i >/b; done";
+    for runtime in ["builtin", "crun", "runc"] {
+        let run = |args: &[&str]| Outcome::of(nacre.command(args).env("NACRE_RUNTIME", runtime));
+        let out = run(&["run", "-d", "--name", "job", image, "sh", "-c", script]);
+        if runtime != "builtin"
+            && ["not found in the PATH", "does not work"].iter().any(|why| out.stderr.contains(why))
+        {
+            nacre_tests::skip(&format!("{runtime} does not work on this machine"));
+            nacre.ok(["rm", "-f", "job"]);
+            continue;
+        }
+        out.succeeded();
+        eventually("its writing", || run(&["exec", "job", "cat", "/b"]).code == 0);
+        let written = || run(&["exec", "job", "cat", "/a"]).stdout;
+        let moves = || {
+            let before = written();
+            eventually("its going on", || written() != before);
+        };
+        run(&["commit", "job", "still:1"]).succeeded();
+        moves();
+        let out = run(&["run", "--rm", "still:1", "sh", "-c", "echo $(cat /a) $(cat /b)"]).succeeded();
+        let numbers: Vec<i64> = out.split_whitespace().map(|n| n.parse().unwrap_or(-1)).collect();
+        // One of them may be empty for the moment between its opening and its writing.
+        assert!(numbers.len() < 2 || (0..=1).contains(&(numbers[0] - numbers[1])), "{runtime}: {out}");
+        let out = Outcome::of(
+            nacre.command(["commit", "job"]).env("NACRE_RUNTIME", runtime).env("NACRE_CRASH", "pause:held"),
+        );
+        assert_eq!(out.code, -9, "{runtime}: {out}");
+        run(&["ps"]).succeeded();
+        moves();
+        assert_ne!(kernel_state(&nacre, "job"), 'T', "{runtime}");
+        run(&["commit", "--pause=false", "job", "moving:1"]).succeeded();
+        run(&["rm", "-f", "job"]).succeeded();
+        nacre.ok(["rmi", "still:1", "moving:1"]);
+        nacre.assert_sound();
+    }
+}
+
 #[test]
 fn an_end_is_recorded_once_also_where_the_tree_cannot_be_let_go() {
     let (nacre, image) = with_busybox();
@@ -167,7 +238,7 @@ fn an_end_is_recorded_once_also_where_the_tree_cannot_be_let_go() {
     let user = std::fs::File::open(&mounts_below(nacre.root())[0]).unwrap();
     nacre.ok(["kill", "job"]);
     eventually("its end", || state(&nacre, "job")["Status"] == "exited");
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("the monitor's end", || monitors(&nacre, "job") == 0);
     let ended = state(&nacre, "job");
     assert_eq!(state(&nacre, "job"), ended);
     assert_eq!((&ended["ExitCode"], mounts_below(nacre.root()).len()), (&137.into(), 1));
@@ -250,4 +321,40 @@ fn a_container_that_never_ran_has_no_log_and_no_folder_for_it() {
     assert_eq!(nacre.names(), before);
     nacre.ok(["rm", "job"]);
     assert!(!Path::new(&nacre.root().join("containers")).join("job").exists());
+}
+
+#[test]
+fn a_process_ends_when_nobody_reads_what_it_writes_any_more() {
+    use std::io::Read;
+    let (nacre, image) = with_busybox();
+    let mut run = nacre.command(["run", "--name", "job", image, "yes"]);
+    let mut run =
+        run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut reader = run.stdout.take().unwrap();
+    reader.read_exact(&mut [0; 50]).unwrap();
+    drop(reader);
+    run.wait().unwrap();
+    assert_eq!(state(&nacre, "job")["Status"], "exited");
+    assert!(mounts_below(nacre.root()).is_empty());
+    nacre.ok(["rm", "job"]);
+    nacre.assert_sound();
+}
+
+#[test]
+fn a_failed_start_of_a_container_that_goes_at_its_end_leaves_nothing() {
+    let (nacre, image) = with_busybox();
+    // The folder of all containers' logs comes with the first.
+    nacre.ok(["run", "-d", "--rm", "--name", "job", image, "true"]);
+    eventually("its end", || nacre.rows(["ps", "-a"]).is_empty());
+    let before = nacre.names();
+    for (command, code) in [("/nope", 127), ("/etc", 126)] {
+        for args in [&["run", "--rm", image, command][..], &["run", "-d", "--rm", image, command]] {
+            assert_eq!(nacre.run(args).code, code, "{args:?}");
+            assert!(nacre.rows(["ps", "-a"]).is_empty(), "{args:?}");
+            let left: Vec<_> = nacre.names().into_iter().filter(|name| !before.contains(name)).collect();
+            assert!(left.is_empty(), "{args:?}: {left:?}");
+        }
+    }
+    assert!(mounts_below(nacre.root()).is_empty());
+    nacre.assert_sound();
 }

@@ -10,7 +10,7 @@ use super::entry::{Entry, Kind};
 use super::error::{EntryName, Problem};
 use super::field::Time;
 use super::ledger::{Late, Made};
-use super::options::Warning;
+use super::options::{Warning, Whiteouts};
 use super::tree::{Dir, Tree, proc_path, split};
 
 const SET_GROUP_ID: u32 = 0o2000;
@@ -55,6 +55,10 @@ impl Tree<'_> {
         entry: &mut Entry,
         is_new: bool,
     ) -> Result<(), Problem> {
+        self.implied.remove(&path);
+        if !is_new && self.policy.whiteouts == Whiteouts::Delete {
+            strip_xattrs(dir, name)?;
+        }
         if !is_new || self.must_chown(entry) {
             self.chown(dir, name, entry)?;
         }
@@ -79,6 +83,13 @@ impl Tree<'_> {
 
     /// When nothing is made any more: what had to wait.
     pub(super) fn set_late(&mut self) -> Result<(), Problem> {
+        for (path, times) in std::mem::take(&mut self.kept_times) {
+            // It may be gone, or something else now.
+            if let Ok(dir) = self.strict_directory(&path) {
+                rustix::fs::utimensat(&dir.fd, ".", &times, AtFlags::empty())
+                    .map_err(Problem::write("set the times of its directory"))?;
+            }
+        }
         let mut parent: Option<Dir> = None;
         for (path, late) in std::mem::take(&mut self.ledger).into_directories() {
             let (directory, name) = split(&path);
@@ -156,6 +167,28 @@ impl Tree<'_> {
         }
         Ok(())
     }
+}
+
+/// Remove what a directory has from a lower layer. The layer's own entry says all that there is to be; a
+/// security module's label is not the layers' affair.
+fn strip_xattrs(dir: &Dir, name: &[u8]) -> Result<(), Problem> {
+    let op = "remove an extended attribute";
+    let path = proc_path(dir.fd.as_fd(), Some(name));
+    let mut names = [0; 64 * 1024];
+    let length = match rustix::fs::llistxattr(path.as_slice(), names.as_mut_slice()) {
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        length => length.map_err(Problem::write(op))?,
+    };
+    for xattr in names[..length].split(|byte| *byte == 0).filter(|xattr| !xattr.is_empty()) {
+        if xattr == b"security.selinux" {
+            continue;
+        }
+        match rustix::fs::lremovexattr(path.as_slice(), xattr) {
+            Ok(()) | Err(Errno::NODATA) => {}
+            Err(error) => return Err(Problem::Write(op, error.into())),
+        }
+    }
+    Ok(())
 }
 
 /// The last part is no symbolic link: it was made, or looked at, just now, and nobody else is in the tree.

@@ -40,10 +40,10 @@ mod tests;
 
 pub use error::{EntryName, LayerError, LimitName, Malformed, Refusal};
 pub use options::{
-    BlobOptions, ExtractOptions, Limits, Monitor, Packed, UnpackOptions, Unpacked, UnpackedBlob, Warning,
-    Whiteouts,
+    BlobOptions, ExtractOptions, Limits, Monitor, Packed, UnpackOptions, Unpacked, UnpackedBlob, WRITEBACK,
+    WRITEBACK_LEAST, Warning, Whiteouts, Written,
 };
-pub use pack::{Exclude, PackOptions, pack_changes, pack_tree};
+pub use pack::{Exclude, PackOptions, Selected, pack_changes, pack_selected, pack_tree};
 pub use pipeline::unpack_blob;
 pub use reassemble::{Reassembler, reassemble};
 pub use unpack::{extract_into, unpack};

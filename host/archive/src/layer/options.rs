@@ -1,5 +1,6 @@
 //! What a caller says and gets.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::error::EntryName;
@@ -67,12 +68,24 @@ pub struct UnpackOptions<'a> {
     pub framing: bool,
     /// Progress and cancellation.
     pub monitor: Option<&'a Monitor>,
+    /// Told of what was written to a file of [`WRITEBACK_LEAST`] bytes or more, by [`WRITEBACK`] bytes: so that its
+    /// way to the disk can begin while the rest is unpacked.
+    pub written: Option<Written>,
 }
+
+/// [`UnpackOptions::written`]: a file, an offset and a length in bytes.
+pub type Written = fn(BorrowedFd<'_>, u64, u64);
+
+/// [`UnpackOptions::written`]: how many bytes of a file are told at once.
+pub const WRITEBACK: u64 = 8 << 20;
+
+/// [`UnpackOptions::written`]: the least that is told. Smaller files are many, and it is a call for each.
+pub const WRITEBACK_LEAST: u64 = 128 << 10;
 
 impl UnpackOptions<'_> {
     /// With the default limits, with framing, unwatched.
     pub fn new(whiteouts: Whiteouts) -> Self {
-        Self { whiteouts, limits: Limits::default(), framing: true, monitor: None }
+        Self { whiteouts, limits: Limits::default(), framing: true, monitor: None, written: None }
     }
 }
 
@@ -133,6 +146,9 @@ pub struct Unpacked {
     pub entries: u64,
     /// What [`super::reassemble`] needs besides the directory; empty when it was not asked for.
     pub framing: Vec<u8>,
+    /// Directories that entries lie in and that have no entry of their own, parents first: made as 0755 of root.
+    /// Where a lower layer has them they are to look as they do there, which only the caller can know.
+    pub implied: Vec<Vec<u8>>,
     /// What could not be kept, at most [`Warning::MOST`] of them.
     pub warnings: Vec<Warning>,
 }

@@ -86,6 +86,27 @@ pub fn pack_tree(
     }
 }
 
+/// An entry of a tree that differs from the tree of the layers below.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selected {
+    /// Relative to the root.
+    pub path: Vec<u8>,
+    /// It is there below, and not in this tree.
+    pub deleted: bool,
+}
+
+/// Write these entries of a tree, sorted by path, as an OCI layer: what was deleted as `.wh.<name>`, and the
+/// directories that lead to an entry before it.
+pub fn pack_selected(
+    tree: &impl AsFd,
+    selected: &[Selected],
+    options: &PackOptions<'_>,
+    output: impl Write,
+) -> Result<Packed, LayerError> {
+    let root = open_at(tree, b".", ResolveFlags::BENEATH)?;
+    Packer::new(root, Vec::new(), b"", *options, false, output)?.run_selected(selected)
+}
+
 fn open_at(root: &impl AsFd, path: &[u8], how: ResolveFlags) -> Result<OwnedFd, LayerError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat2(root, path, flags, Mode::empty(), how).map_err(|error| failed(path, "open", error))
@@ -144,6 +165,35 @@ impl<'a, W: Write> Packer<'a, W> {
                 names.sort_unstable_by(|one, other| other.cmp(one));
                 left.extend(names.iter().map(|name| join(&path, name)));
             }
+        }
+        self.sink.raw(&[0; 2 * BLOCK])?;
+        self.sink.finish(self.entries, self.content_bytes)
+    }
+
+    fn run_selected(mut self, selected: &[Selected]) -> Result<Packed, LayerError> {
+        // The directories that lead to the last entry: those were written.
+        let mut written: Vec<u8> = Vec::new();
+        self.entry(b"")?;
+        for Selected { path, deleted } in selected {
+            if self.options.exclude.is_some_and(|exclude| exclude(path)) {
+                continue;
+            }
+            for (end, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+                let above = &path[..end];
+                if !is_at_or_above(above, &written) {
+                    self.entry(above)?;
+                }
+            }
+            if *deleted {
+                let (directory, name) = split(path);
+                self.enter(directory)?;
+                let Some((_, dir)) = &self.parent else { continue };
+                let stat = rustix::fs::fstat(dir).map_err(|error| failed(directory, "stat", error))?;
+                self.marker(&join(directory, &[PREFIX, name].concat()), &stat)?;
+            } else if !is_at_or_above(path, &written) {
+                self.entry(path)?;
+            }
+            written.clone_from(path);
         }
         self.sink.raw(&[0; 2 * BLOCK])?;
         self.sink.finish(self.entries, self.content_bytes)
@@ -289,6 +339,10 @@ impl<'a, W: Write> Packer<'a, W> {
             (false, false) => join(self.name, &rest),
         }
     }
+}
+
+fn is_at_or_above(directory: &[u8], path: &[u8]) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;

@@ -1,11 +1,11 @@
 //! The directory that a layer is unpacked into. Every name is resolved by the kernel relative to the
 //! directory's file descriptor, and cannot leave it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::entry::clean;
@@ -15,6 +15,12 @@ use super::options::{Limits, Warning, Whiteouts};
 
 /// Open directories are few: names in a tar come directory by directory.
 const OPEN_DIRECTORIES: usize = 64;
+
+/// As many symbolic links as Linux follows on one path.
+const MOST_LINKS: usize = 40;
+
+/// Bytes of the paths of implied directories that are remembered: no real layer has more.
+const MOST_IMPLIED: usize = 16 << 20;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
@@ -49,11 +55,17 @@ pub(super) struct Tree<'a> {
     pub(super) owner: (u32, u32),
     pub(super) ledger: Ledger,
     pub(super) content_bytes: u64,
+    /// Directories that no entry made, so far.
+    pub(super) implied: BTreeSet<Vec<u8>>,
+    /// The times of directories that were there before, where a whole tree is changed: to put an entry into one
+    /// changes them, and no layer says so.
+    pub(super) kept_times: BTreeMap<Vec<u8>, Timestamps>,
+    implied_bytes: usize,
     pub(super) warnings: Vec<Warning>,
     /// Path and content of what was replaced, until the framing takes it.
     pub(super) replaced: Vec<(Vec<u8>, Vec<u8>)>,
     /// Names that the layer whites out, where the tree itself does not tell (aufs).
-    pub(super) whited_out: std::collections::BTreeSet<Vec<u8>>,
+    pub(super) whited_out: BTreeSet<Vec<u8>>,
     pub(super) replaced_bytes: u64,
     pub(super) open: HashMap<Vec<u8>, Rc<Dir>>,
     pub(super) last: Option<(Vec<u8>, Rc<Dir>)>,
@@ -68,6 +80,9 @@ impl<'a> Tree<'a> {
             owner: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
             ledger: Ledger::default(),
             content_bytes: 0,
+            implied: BTreeSet::new(),
+            kept_times: BTreeMap::new(),
+            implied_bytes: 0,
             warnings: Vec::new(),
             replaced: Vec::new(),
             whited_out: Default::default(),
@@ -99,6 +114,7 @@ impl<'a> Tree<'a> {
             Some(dir) => Rc::clone(dir),
             None => {
                 let dir = Rc::new(self.open_directory(path)?);
+                self.keep_times(&dir)?;
                 if self.open.len() >= OPEN_DIRECTORIES {
                     self.open.clear();
                 }
@@ -112,9 +128,25 @@ impl<'a> Tree<'a> {
 
     /// The same of one that exists: None where it does not, or is no directory.
     pub(super) fn existing_directory(&mut self, path: &[u8]) -> Option<Rc<Dir>> {
-        let fd = self.resolve(path, self.follow()).ok()?;
+        let fd = self.find(path).ok()?;
         let path = self.canonical(&fd).ok()?;
-        Some(Rc::new(Dir { fd, path }))
+        let dir = Dir { fd, path };
+        self.keep_times(&dir).ok()?;
+        Some(Rc::new(dir))
+    }
+
+    fn keep_times(&mut self, dir: &Dir) -> Result<(), Problem> {
+        if self.policy.whiteouts != Whiteouts::Delete || self.kept_times.contains_key(&dir.path) {
+            return Ok(());
+        }
+        let stat = rustix::fs::fstat(&dir.fd).map_err(Problem::write("look at its directory"))?;
+        let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
+        let times = Timestamps {
+            last_access: time(stat.st_atime, stat.st_atime_nsec),
+            last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+        };
+        self.kept_times.insert(dir.path.clone(), times);
+        Ok(())
     }
 
     fn open_directory(&mut self, path: &[u8]) -> Result<Dir, Problem> {
@@ -133,12 +165,12 @@ impl<'a> Tree<'a> {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         for end in ends.chain([path.len()]) {
             let prefix = &path[..end];
-            let fd = match self.resolve(prefix, self.follow()) {
+            let fd = match self.find(prefix) {
                 Ok(fd) => fd,
                 Err(error) => {
                     let (_, name) = split(prefix);
                     self.make_parent(&dir, name, prefix, error)?;
-                    let made = self.resolve(prefix, self.follow());
+                    let made = self.find(prefix);
                     made.map_err(Problem::write("open its directory"))?
                 }
             };
@@ -153,7 +185,10 @@ impl<'a> Tree<'a> {
         let op = "make its directory";
         let make = || rustix::fs::mkdirat(&dir.fd, name, Mode::from(0o755));
         match self.stat(dir, name)? {
-            None => make().map_err(Problem::write(op))?,
+            None => {
+                make().map_err(Problem::write(op))?;
+                self.note_implied(dir.join(name));
+            }
             Some(stat) if self.is_whiteout(&stat) => {
                 self.remove(dir, name)?;
                 make().map_err(Problem::write(op))?;
@@ -177,9 +212,59 @@ impl<'a> Tree<'a> {
         self.whited_out_reappears(dir, name, true)
     }
 
-    fn follow(&self) -> ResolveFlags {
+    /// Remember a directory that the layer only implies. Lower layers may have it, with attributes of its own.
+    fn note_implied(&mut self, path: Vec<u8>) {
+        let bytes = self.implied_bytes.saturating_add(path.len());
+        if !self.is_shared() && bytes <= MOST_IMPLIED {
+            self.implied_bytes = bytes;
+            self.implied.insert(path);
+        }
+    }
+
+    /// The directory at a path, links followed.
+    fn find(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let scope = if self.policy.in_root { ResolveFlags::IN_ROOT } else { ResolveFlags::BENEATH };
-        scope | ResolveFlags::NO_MAGICLINKS
+        match self.resolve(path, scope | ResolveFlags::NO_MAGICLINKS) {
+            Err(Errno::XDEV) if !self.policy.in_root => self.find_by_absolute_links(path),
+            found => found,
+        }
+    }
+
+    /// Where an absolute link is on the way: it begins at the layer's root, as it will in a container. One that
+    /// climbs out of the root leads out, though a process would only get to the root.
+    fn find_by_absolute_links(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        let parts =
+            |path: &[u8]| path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let (mut todo, mut links) = (parts(path), 0);
+        // Free of links, and of `..`.
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        while let Some(name) = todo.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    found.pop().ok_or(Errno::XDEV)?;
+                    continue;
+                }
+                _ => found.push(name),
+            }
+            match rustix::fs::readlinkat(self.root, found.join(&b'/'), Vec::new()) {
+                Ok(target) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::LOOP);
+                    }
+                    let target = target.into_bytes();
+                    found.pop();
+                    if target.starts_with(b"/") {
+                        found.clear();
+                    }
+                    todo.extend(parts(&target));
+                }
+                Err(Errno::INVAL) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.resolve(&found.join(&b'/'), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
     }
 
     pub(super) fn resolve(&self, path: &[u8], how: ResolveFlags) -> Result<OwnedFd, Errno> {
@@ -239,7 +324,7 @@ impl<'a> Tree<'a> {
             Err(problem) => return Err(problem),
         };
         let (parent, name) = split(&path);
-        let fd = match self.resolve(parent, self.follow()) {
+        let fd = match self.find(parent) {
             Ok(fd) => fd,
             Err(Errno::XDEV) => return Err(outside()),
             Err(_) => return Err(missing()),

@@ -11,7 +11,9 @@ use super::error::{EntryName, LayerError, Problem, Refusal};
 use super::framing::Recorder;
 use super::input::Input;
 use super::ledger::Made;
-use super::options::{ExtractOptions, UnpackOptions, Unpacked, Warning, Whiteouts};
+use super::options::{
+    ExtractOptions, UnpackOptions, Unpacked, WRITEBACK, WRITEBACK_LEAST, Warning, Whiteouts, Written,
+};
 use super::sparse::Segment;
 use super::tree::{Dir, Policy, Tree, file_type, join, split};
 use super::whiteout::{Meaning, meaning};
@@ -79,6 +81,7 @@ pub fn extract_into(
         tree: Tree::new(root.as_fd(), policy),
         at: Vec::new(),
         owner: options.owner,
+        written: None,
     };
     let (unpacked, digest) = unpacker.set_at(options.at).and_then(|()| unpacker.run())?;
     let diff_id = digest.map_or(unpacked.diff_id, DiffId::new);
@@ -107,7 +110,7 @@ pub(super) fn unpack_from<R: BufRead>(
     }
     let tree = Tree::new(directory, policy);
     let headers = Headers::new(options.limits);
-    Unpacker { input, headers, tree, at: Vec::new(), owner: None }.run()
+    Unpacker { input, headers, tree, at: Vec::new(), owner: None, written: options.written }.run()
 }
 
 struct Unpacker<'a, R> {
@@ -117,6 +120,7 @@ struct Unpacker<'a, R> {
     /// Where in the tree the names begin.
     at: Vec<u8>,
     owner: Option<(u32, u32)>,
+    written: Option<Written>,
 }
 
 impl<R: BufRead> Unpacker<'_, R> {
@@ -159,6 +163,7 @@ impl<R: BufRead> Unpacker<'_, R> {
             content_bytes: self.tree.content_bytes,
             entries: self.headers.entries(),
             framing,
+            implied: std::mem::take(&mut self.tree.implied).into_iter().collect(),
             warnings: std::mem::take(&mut self.tree.warnings),
         };
         Ok((unpacked, self.input.hasher.take().map(Hasher::finish)))
@@ -284,6 +289,8 @@ impl<R: BufRead> Unpacker<'_, R> {
             recorded.map_err(Problem::write("record the framing"))?;
         }
         let mut offset = at.offset;
+        let mut told = at.offset;
+        let written = self.written;
         self.input.content(at.length, |mut bytes| {
             while !bytes.is_empty() {
                 match rustix::io::pwrite(fd, bytes, offset) {
@@ -291,13 +298,26 @@ impl<R: BufRead> Unpacker<'_, R> {
                     Ok(count) => {
                         offset += count as u64;
                         bytes = &bytes[count..];
+                        if let Some(written) = written
+                            && offset - told >= WRITEBACK
+                        {
+                            written(fd, told, offset - told);
+                            told = offset;
+                        }
                     }
                     Err(Errno::INTR) => {}
                     Err(error) => return Err(Problem::Write("write", error.into())),
                 }
             }
             Ok(())
-        })
+        })?;
+        if let Some(written) = written
+            && at.length >= WRITEBACK_LEAST
+            && offset > told
+        {
+            written(fd, told, offset - told);
+        }
+        Ok(())
     }
 
     fn hard_link(&mut self, dir: &Dir, name: &[u8], entry: &Entry) -> Result<(), Problem> {

@@ -1,7 +1,7 @@
 //! `info` and `version`.
 
 use clap::Args;
-use nacre_engine::Info as Summary;
+use nacre_engine::{CandidateSummary, DriverUse, Info as Summary};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -40,6 +40,7 @@ impl Info {
 
 /// The fields of `info`, with Docker's names where Docker has them.
 fn fields(info: &Summary) -> Value {
+    let driver = info.driver.clone().unwrap_or_default();
     json!({
         "Version": info.version,
         "Containers": info.containers,
@@ -48,13 +49,16 @@ fn fields(info: &Summary) -> Value {
         "ContainersMounted": info.mounted,
         "Images": info.images,
         "Layers": info.layers,
-        "Driver": info.driver.name,
+        "Driver": driver.name,
         "DriverReason": info.driver_reason,
-        "DriverVersion": info.driver.version,
-        "DriverDigest": info.driver.digest,
-        "DriverSizeBytes": info.driver.size,
-        "DriverGrants": info.driver.grants,
-        "DriversInUse": info.drivers_in_use,
+        "DriverVersion": driver.version,
+        "DriverDigest": driver.digest,
+        "DriverSizeBytes": driver.size,
+        "DriverGrants": driver.grants,
+        "DriversInUse": info.drivers_in_use.iter().map(|used| &used.name).collect::<Vec<_>>(),
+        "DriverState": info.drivers_in_use,
+        "Policy": info.policy,
+        "Candidates": info.candidates,
         "MaxDepth": info.max_depth,
         "OverlayMethod": info.overlay_method,
         "Runtime": info.runtime,
@@ -73,26 +77,38 @@ fn kernel(info: &Summary) -> String {
 
 /// `info` for people.
 fn people(info: &Summary) -> String {
+    let driver = info.driver.clone().unwrap_or_default();
     let home = &info.facts.home;
     let yes = |b: bool| if b { "yes" } else { "no" };
     let overlay = match info.facts.overlay {
         Some(_) => format!("yes, layers given as {}", info.overlay_method),
         None => "no".to_owned(),
     };
+    let ranked: Vec<String> = info.candidates.iter().map(candidate).collect();
+    let others: Vec<String> =
+        info.drivers_in_use.iter().filter(|used| used.name != driver.name).map(held).collect();
+    let component =
+        info.driver.as_ref().map(|driver| format!("{} {}, {}", driver.name, driver.version, driver.origin));
+    let size = info.driver.as_ref().map(|driver| units::size(driver.size));
     let lines = [
         ("Containers", info.containers.to_string()),
         (" Running", info.running.to_string()),
         (" Mounted", info.mounted.to_string()),
         ("Images", info.images.to_string()),
         ("Layers", info.layers.to_string()),
-        ("Storage Driver", info.driver.name.clone()),
+        (
+            "Storage Driver",
+            info.driver.as_ref().map_or_else(|| "none".to_owned(), |driver| driver.name.clone()),
+        ),
         (" Why", info.driver_reason.clone()),
-        (" Component", format!("{} {}", info.driver.name, info.driver.version)),
-        (" Digest", info.driver.digest.clone()),
-        (" Size", units::size(info.driver.size)),
-        (" Grants", info.driver.grants.join(", ")),
-        (" Most Layers", info.max_depth.to_string()),
-        (" In Use", info.drivers_in_use.join(", ")),
+        (" Component", component.unwrap_or_default()),
+        (" Digest", driver.digest.clone()),
+        (" Size", size.unwrap_or_default()),
+        (" Grants", driver.grants.join(", ")),
+        (" Most Layers", info.driver.as_ref().map(|_| info.max_depth.to_string()).unwrap_or_default()),
+        ("Selection Policy", info.policy.clone()),
+        (" Ranking", ranked.iter().map(|line| format!("\n  {line}")).collect::<String>()),
+        ("In Other Drivers", others.join(", ")),
         ("Backing Filesystem", home.name.clone()),
         (" d_type", yes(home.d_type).to_owned()),
         (" Reflinks", yes(home.reflink).to_owned()),
@@ -108,6 +124,17 @@ fn people(info: &Summary) -> String {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| format!("{name}: {value}\n"))
         .collect()
+}
+
+/// One driver of the ranking in a line.
+fn candidate(one: &CandidateSummary) -> String {
+    let mark = if one.chosen { "*" } else { "" };
+    format!("{}. {}{mark} ({}): {}", one.rank, one.name, one.because.join(", "), one.verdict)
+}
+
+/// What a driver holds.
+fn held(used: &DriverUse) -> String {
+    format!("{} ({} layers, {} containers)", used.name, used.layers, used.containers)
 }
 
 /// Show the version of nacre and of the contract that drivers are written against

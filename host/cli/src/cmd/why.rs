@@ -1,5 +1,7 @@
 //! `why`: which layer a path comes from, and how that was found.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use nacre_engine::{Probe, Why as Answer};
 use serde_json::{Value, json};
@@ -27,7 +29,7 @@ pub struct Why {
     #[arg(value_name = "CONTAINER|IMAGE")]
     object: String,
     /// A path in it
-    path: String,
+    path: OsString,
 }
 
 impl Why {
@@ -36,7 +38,11 @@ impl Why {
         let answer = cx.engine()?.why(&self.object, &self.path)?;
         out::line(render(&answer, self.format.format.as_deref())?.trim_end())?;
         // A whiteout tells something of the path too.
-        if answer.probes.iter().any(|probe| probe.answers || probe.found != "absent") {
+        if answer
+            .probes
+            .iter()
+            .any(|probe| probe.answers || !matches!(probe.found.as_str(), "absent" | "blocked"))
+        {
             return Ok(Exit::OK);
         }
         Err(Failure::new(exit::NOT_FOUND, format!("no layer of {} has {}", self.object, answer.path)))

@@ -102,8 +102,7 @@ impl Bars {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = layers.entry(layer.to_owned()).or_insert_with(|| {
             let bar = self.all.add(ProgressBar::no_length());
-            bar.set_style(words_only());
-            bar.set_prefix(name(layer));
+            bar.set_style(words(name(layer), String::new()));
             bar
         });
         bar.clone()
@@ -117,8 +116,7 @@ impl Progress for Bars {
         match status {
             LayerStatus::Loading { done, total } => {
                 if bar.position() == 0 {
-                    bar.set_style(if total.is_some() { with_bar() } else { with_bytes() });
-                    bar.set_message(word);
+                    bar.set_style(meter(name(layer), word));
                 }
                 if let Some(total) = total {
                     bar.set_length(total);
@@ -126,17 +124,14 @@ impl Progress for Bars {
                 bar.set_position(done);
             }
             LayerStatus::Waiting | LayerStatus::WaitingForOther => {
-                bar.set_style(words_only());
-                bar.set_message(word);
+                bar.set_style(words(name(layer), word.to_owned()));
                 bar.tick();
             }
             LayerStatus::Exists | LayerStatus::Done => {
                 let read = bar.position();
-                bar.set_style(words_only());
-                bar.finish_with_message(match read {
-                    0 => word.to_owned(),
-                    _ => format!("{word} {}", units::size(read)),
-                });
+                let text = if read == 0 { word.to_owned() } else { format!("{word} {}", units::size(read)) };
+                bar.set_style(words(name(layer), text));
+                bar.finish();
             }
         }
     }
@@ -170,33 +165,82 @@ fn name(layer: &str) -> String {
     }
 }
 
-fn words_only() -> ProgressStyle {
-    style("{prefix}: {msg}")
+/// A line of words.
+fn words(name: String, text: String) -> ProgressStyle {
+    style(move |_, columns| fitted(&name, &text, columns))
 }
 
-fn with_bytes() -> ProgressStyle {
-    style("{prefix}: {msg} {done}")
+/// A line that says how much was read, as long as that is not all.
+fn meter(name: String, word: &'static str) -> ProgressStyle {
+    style(move |state, columns| metered(&name, word, state.pos(), state.len(), columns))
 }
 
-fn with_bar() -> ProgressStyle {
-    style("{prefix}: {msg} [{bar:40}] {done}/{whole}")
+/// A line that `text` makes for as many columns as the terminal has at that time.
+fn style(text: impl Fn(&ProgressState, usize) -> String + Clone + Send + Sync + 'static) -> ProgressStyle {
+    ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_bar()).with_key(
+        "line",
+        move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&text(state, columns()));
+        },
+    )
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("done", |state: &ProgressState, w: &mut dyn std::fmt::Write| {
-            let _ = w.write_str(&units::size(state.pos()));
-        })
-        .with_key("whole", |state: &ProgressState, w: &mut dyn std::fmt::Write| {
-            let _ = w.write_str(&units::size(state.len().unwrap_or(0)));
-        })
-        .progress_chars("=> ")
+/// The columns of the terminal on standard error that a line may fill: in the last one, some would begin another.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 79 } else { columns - 1 }
+}
+
+fn fitted(name: &str, text: &str, columns: usize) -> String {
+    units::shorten(&format!("{name}: {text}"), columns)
+}
+
+/// A name, a word, a bar of at most 40 columns and numbers: what fits into `columns`. The numbers come first.
+fn metered(name: &str, word: &str, done: u64, whole: Option<u64>, columns: usize) -> String {
+    const BAR: std::ops::RangeInclusive<usize> = 8..=40;
+    let Some(whole) = whole else { return fitted(name, &format!("{word} {}", units::size(done)), columns) };
+    let numbers = format!("{:>6}/{}", units::size(done), units::size(whole));
+    // A colon, brackets, and the spaces between.
+    let room = columns.saturating_sub(escape::width(name) + 2 + word.len() + 1 + 3 + numbers.len());
+    if room < *BAR.start() {
+        let long = format!("{name}: {word} {numbers}");
+        return match escape::width(&long) <= columns {
+            true => long,
+            false => fitted(name, &numbers, columns),
+        };
+    }
+    let room = room.min(*BAR.end());
+    let full = (done.min(whole) as u128 * room as u128).checked_div(u128::from(whole)).unwrap_or(0) as usize;
+    let bar = match full < room {
+        true => format!("{}>{}", "=".repeat(full), " ".repeat(room - full - 1)),
+        false => "=".repeat(room),
+    };
+    format!("{name}: {word} [{bar}] {numbers}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_fits_the_terminal_and_keeps_the_numbers() {
+        const NAME: &str = "0123456789ab";
+        let line = |columns| metered(NAME, "Loading layer", 48_100_000, Some(96_200_000), columns);
+        for columns in 20..200 {
+            assert!(escape::width(&line(columns)) <= columns, "{columns}: {}", line(columns));
+        }
+        assert_eq!(line(39), "0123456789ab: Loading layer 48.1MB/96.2MB".replace("Loading layer ", ""));
+        assert_eq!(line(59), "0123456789ab: Loading layer [=======>       ] 48.1MB/96.2MB");
+        assert_eq!(line(199).matches(['=', '>', ' ']).count(), 40 + 4);
+        assert_eq!(metered(NAME, "Loading layer", 5, Some(5), 59).matches('>').count(), 0);
+        assert_eq!(metered(NAME, "Loading layer", 5, Some(0), 59).matches('=').count(), 0);
+        assert_eq!(metered(NAME, "Loading layer", 5, None, 59), "0123456789ab: Loading layer 5B");
+        assert_eq!(
+            fitted(NAME, "Waiting for another process", 39),
+            "0123456789ab: Waiting for another proc…"
+        );
+    }
 
     #[test]
     fn lines_say_each_status_of_a_layer_once() {

@@ -14,9 +14,12 @@ pub fn write(
 ) -> Result<(), Failure> {
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
         refuse_terminal()?;
-        let mut out = BufWriter::with_capacity(256 << 10, io::stdout());
-        write(&mut out).map_err(Failure::on_stdout)?;
-        return Ok(out.flush()?);
+        let mut out = Watched { out: BufWriter::with_capacity(256 << 10, io::stdout()), failed: None };
+        let written = write(&mut out).and_then(|()| Ok(out.flush()?));
+        return match out.failed {
+            Some(error) => Err(error.into()),
+            None => written,
+        };
     };
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         let mut file = File::options().write(true).open(path).map_err(|e| Failure::io("open", path, e))?;
@@ -40,6 +43,33 @@ pub fn refuse_terminal() -> Result<(), Failure> {
             .with_help("name a file with -o, or redirect standard output"));
     }
     Ok(())
+}
+
+/// Keeps the error of a write, which its writer may tell as something else.
+struct Watched<W> {
+    out: W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Watched<W> {
+    fn watch<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|error| {
+            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            self.failed.get_or_insert(copy);
+        })
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.out.write(bytes);
+        self.watch(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let done = self.out.flush();
+        self.watch(done)
+    }
 }
 
 fn partial_name(path: &Path) -> PathBuf {

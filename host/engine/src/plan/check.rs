@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use nacre_plugin::description::Grant;
 use nacre_plugin::plan::{OverlayOption, Step};
-use nacre_plugin::types::{Place, Root};
+use nacre_plugin::types::{Place, Root, Setting};
 
 use super::Plan;
 
+mod dataset;
 #[cfg(test)]
 mod tests;
+mod thin;
+
+pub(crate) use thin::KEPT;
 
 /// The most steps of a plan (`wit/plan.wit`).
 const MAX_STEPS: usize = 4096;
@@ -81,6 +85,8 @@ pub(crate) struct Rules<'a> {
     pub footprint: &'a [Place],
     /// Folders of the home that layers share.
     pub shared: &'a [String],
+    /// What the user set: a device of the machine may be named in a plan only as an option's value names it.
+    pub settings: &'a [Setting],
 }
 
 /// Check every step. The footprint is checked too: it may reach neither into another layer's folder nor
@@ -91,6 +97,7 @@ pub(crate) fn check(steps: &Plan, rules: &Rules<'_>) -> Result<(), PlanFault> {
             .and_then(|()| not_empty(place))
             .and_then(|()| own_folder(place, rules.layer))
             .and_then(|()| not_shared(place, rules.shared))
+            .and_then(|()| thin::not_kept(place, rules.grants))
             .map_err(|why| PlanFault::Place { path: printable(&place.path), why })?;
     }
     if steps.len() > MAX_STEPS {
@@ -135,7 +142,13 @@ impl StepCheck<'_> {
                 self.value(s.source.root == s.target.root, "source and target are below different roots")
             }
             Step::CopyTree(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
-            Step::RemoveTree(place) => self.owned(place),
+            Step::RemoveTree(place) | Step::SubvolumeDelete(place) => self.owned(place),
+            Step::SubvolumeCreate(s) => self.owned(&s.at).and_then(|()| self.mode(s.mode)),
+            Step::SubvolumeSnapshot(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
+            Step::Limit(s) => {
+                self.owned(&s.at)?;
+                self.value(s.bytes.is_some() || s.inodes.is_some(), "no limit at all")
+            }
             Step::MountOverlay(s) => self.overlay(s),
             Step::MountBind(s) => {
                 // Whoever writes into the mount writes into its source.
@@ -143,12 +156,45 @@ impl StepCheck<'_> {
                 self.owned(&s.target)
             }
             Step::MountTmpfs(s) => self.owned(&s.target).and_then(|()| self.mode(s.mode)),
+            Step::ZfsCreate(dataset) | Step::ZfsDestroy(dataset) => self.own_dataset(dataset),
+            Step::ZfsSnapshot(s) | Step::ZfsDestroySnapshot(s) => {
+                self.name(&s.of, dataset::snapshot(s))?;
+                self.own_dataset(&s.name)
+            }
+            Step::ZfsClone(s) => {
+                self.name(&s.source.of, dataset::snapshot(&s.source))?;
+                self.own_dataset(&s.target)
+            }
+            Step::ZfsSet(s) => self.own_dataset(&s.at),
+            Step::MountZfs(s) => {
+                // Whoever writes into the mount writes into the dataset.
+                if s.read_only {
+                    self.name(&s.source, dataset::named(&s.source))
+                } else {
+                    self.own_dataset(&s.source)
+                }?;
+                self.owned(&s.target)
+            }
+            Step::MountAufs(s) => {
+                s.lowers.iter().try_for_each(|place| self.readable(place))?;
+                s.upper.iter().try_for_each(|place| self.owned(place))?;
+                self.owned(&s.target)?;
+                self.value(!s.lowers.is_empty(), "a union without a lower branch")
+            }
             Step::Unmount(place) => self.owned(place),
             Step::SetState(s) => {
                 self.key(&s.key)?;
                 self.value(s.value.len() <= MAX_CONTENT, "a value of more than 64 KiB")
             }
             Step::RemoveState(key) => self.key(key),
+            Step::ThinPool(_)
+            | Step::ThinCreate(_)
+            | Step::ThinSnapshot(_)
+            | Step::ThinActivate(_)
+            | Step::ThinMount(_)
+            | Step::ThinSync(_)
+            | Step::ThinDeactivate(_)
+            | Step::ThinDelete(_) => self.thin(),
         }
     }
 
@@ -193,14 +239,26 @@ impl StepCheck<'_> {
 
     /// A place that the step only reads.
     fn readable(&self, place: &Place) -> Result<(), PlanFault> {
-        self.path(place, plain(place).and_then(|()| not_empty(place)))
+        let verdict = plain(place)
+            .and_then(|()| not_empty(place))
+            .and_then(|()| thin::not_kept(place, self.rules.grants));
+        self.path(place, verdict)
+    }
+
+    /// A dataset that the step changes: it is named after the plan's own layer.
+    fn own_dataset(&self, name: &str) -> Result<(), PlanFault> {
+        self.name(name, dataset::owned(name, self.rules.layer))
     }
 
     fn path(&self, place: &Place, verdict: Result<(), &'static str>) -> Result<(), PlanFault> {
+        self.name(&place.path, verdict)
+    }
+
+    fn name(&self, name: &str, verdict: Result<(), &'static str>) -> Result<(), PlanFault> {
         verdict.map_err(|why| PlanFault::Path {
             step: self.number,
             kind: self.step.name(),
-            path: printable(&place.path),
+            path: printable(name),
             why,
         })
     }
@@ -244,11 +302,12 @@ fn not_empty(place: &Place) -> Result<(), &'static str> {
     if place.path.is_empty() { Err("it is the root itself") } else { Ok(()) }
 }
 
-/// Whatever the component says, a name of the form of a layer ID belongs to that layer.
+/// Whatever the component says, a name of the form of a layer ID belongs to that layer, also in a folder that
+/// layers share.
 fn own_folder(place: &Place, layer: &str) -> Result<(), &'static str> {
-    let first = place.path.split('/').next().unwrap_or_default();
-    let is_layer = first.len() == 64 && first.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_layer && first != layer { Err("it belongs to another layer") } else { Ok(()) }
+    let is_layer = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let others = place.path.split('/').any(|name| is_layer(name) && name != layer);
+    if others { Err("it belongs to another layer") } else { Ok(()) }
 }
 
 fn within(place: &Place, footprint: &[Place]) -> Result<(), &'static str> {

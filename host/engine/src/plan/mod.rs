@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use nacre_plugin::plan::Step;
 use nacre_plugin::types::{Place, Root};
 use nacre_sys::dir::Dir;
+use run::zfs::Base;
 use rustix::fs::FileType;
 
 /// Steps in the order in which they are run.
@@ -21,12 +22,23 @@ pub(crate) type Plan = Vec<Step>;
 pub(crate) struct Roots {
     home: Dir,
     run: Dir,
+    datasets: Option<Base>,
 }
 
 impl Roots {
     /// Open the folders of a driver, making them where they are missing.
     pub(crate) fn open(root: &Dir, run: &Dir, driver: &str) -> Result<Self, nacre_sys::Error> {
-        Ok(Self { home: ensured(root, driver)?, run: ensured(run, driver)? })
+        Ok(Self { home: ensured(root, driver)?, run: ensured(run, driver)?, datasets: None })
+    }
+
+    /// The same with the dataset that the driver's own are below.
+    pub(crate) fn with_datasets(self, base: Base) -> Self {
+        Self { datasets: Some(base), ..self }
+    }
+
+    /// The dataset that the driver's own are below; none where it has none.
+    pub(crate) fn datasets(&self) -> Option<&Base> {
+        self.datasets.as_ref()
     }
 
     /// The folder that a place starts from.

@@ -26,9 +26,9 @@ pub(super) fn execute(link: &OwnedFd, process: &Process) -> Error {
 
 fn try_execute(link: &OwnedFd, process: &Process) -> Result<Infallible> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    enter_working_directory(&process.cwd)?;
-    become_user(&process.user)?;
     let name = process.args.first().map(String::as_str).unwrap_or_default();
+    enter_working_directory(&process.cwd, name)?;
+    become_user(&process.user)?;
     let program = find_program(name, process.variable("PATH").unwrap_or_default())?;
     reset_signals()?;
     let (program, args, env) = (c_string(&program)?, c_strings(&process.args)?, c_strings(&process.env)?);
@@ -68,9 +68,12 @@ pub(super) fn make_working_directory(cwd: &str) -> Result<()> {
     std::fs::create_dir_all(cwd).map_err(|error| Error::io("create the working directory", cwd, error))
 }
 
-fn enter_working_directory(cwd: &str) -> Result<()> {
+fn enter_working_directory(cwd: &str, program: &str) -> Result<()> {
     let failed = |error: io::Error| Error::io("change to the working directory", cwd, error);
-    std::env::set_current_dir(cwd).map_err(failed)?;
+    std::env::set_current_dir(cwd).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::no_working_directory(program),
+        _ => failed(error),
+    })?;
     // A path through /proc/self/fd could lead out of the container (CVE-2024-21626).
     match std::env::current_dir() {
         Ok(path) if path.is_absolute() => Ok(()),

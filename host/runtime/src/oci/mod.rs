@@ -151,6 +151,24 @@ impl Oci {
         self.simple("delete", &["delete", "--force", id])
     }
 
+    /// Freezes its processes.
+    pub(crate) fn pause(&self, id: &str) -> Result<()> {
+        self.simple("pause", &["pause", id])
+    }
+
+    /// Thaws its processes, if they are frozen.
+    pub(crate) fn resume(&self, id: &str) -> Result<()> {
+        let refused = match self.simple("resume", &["resume", id]) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        // It may be that nothing was frozen.
+        let state = self.command().args(["state", id]).stdin(Stdio::null()).output();
+        let state: serde_json::Value =
+            state.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
+        if state["status"] == "paused" { Err(refused) } else { Ok(()) }
+    }
+
     fn simple(&self, verb: &'static str, arguments: &[&str]) -> Result<()> {
         let output = self
             .command()
@@ -246,6 +264,9 @@ fn classify(message: &str, program: String) -> Option<Error> {
         return None;
     }
     let is = |needle: &str| lower.contains(needle);
+    if is("chdir to cwd") && is("no such file or directory") {
+        return Some(Error::no_working_directory(&program));
+    }
     if is("executable file") && is("not found")
         || is("exec") && is("no such file or directory") && !is("mount")
     {
@@ -267,6 +288,9 @@ mod tests {
         assert_eq!(code(&format!("{runc}executable file not found in $PATH")), Some(127));
         assert_eq!(code(&format!("{runc}stat /x: no such file or directory")), Some(127));
         assert_eq!(code(&format!("{runc}permission denied")), Some(126));
+        let folder =
+            "exec failed: chdir to cwd (\"/nope\") set in config.json failed: no such file or directory";
+        assert_eq!(code(folder), Some(126));
         assert_eq!(code("executable file `x` not found in $PATH: No such file or directory"), Some(127));
         assert_eq!(code("error mounting \"/gone\" to rootfs at \"/x\": no such file or directory"), None);
     }

@@ -1,6 +1,8 @@
 //! A busybox root file system in a temporary directory, and the example that runs containers of it. When
 //! it is dropped it checks that nothing is left.
 
+#![allow(dead_code, unused_macros, reason = "not every binary uses all of it")]
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -11,7 +13,23 @@ use std::time::{Duration, Instant};
 
 use nacre_runtime::Started;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Makes a test of each function for each runtime. Where runc is missing its tests say so.
+macro_rules! on_each_runtime {
+    ($($name:ident)*) => {
+        mod builtin { $(#[test] fn $name() { super::$name(&super::bed::Bed::new("builtin").unwrap()) })* }
+        mod runc {
+            $(#[test] fn $name() {
+                match super::bed::Bed::new("runc") {
+                    Some(bed) => super::$name(&bed),
+                    None => nacre_skip::skip("there is no runc on this machine"),
+                }
+            })*
+        }
+    };
+}
+
+/// Long enough for any machine; no test takes it that goes well.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Bed {
     dir: tempfile::TempDir,

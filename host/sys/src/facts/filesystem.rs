@@ -1,4 +1,4 @@
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
@@ -9,7 +9,11 @@ use crate::error::{Context, Result};
 
 pub(super) fn probe(home: &Dir) -> Result<Filesystem> {
     let magic = rustix::fs::fstatfs(home).on("statfs", home.path())?.f_type as u64;
-    let file = nameless_file(home).on("make a file in", home.path())?;
+    let file = match nameless_file(home) {
+        // Nothing can be tried there, and nothing will be made.
+        Err(Errno::ROFS) => return Ok(untried(magic)),
+        other => other.on("make a file in", home.path())?,
+    };
     let takes = |attribute: &str| rustix::fs::fsetxattr(&file, attribute, b"y", XattrFlags::empty()).is_ok();
     Ok(Filesystem {
         name: name(magic).to_owned(),
@@ -18,8 +22,20 @@ pub(super) fn probe(home: &Dir) -> Result<Filesystem> {
         trusted_xattrs: takes("trusted.nacre"),
         user_xattrs: takes("user.nacre"),
         reflink: shares_data(home, &file),
-        project_quota: accounts_projects(home.as_fd()),
+        project_quota: crate::quota::are_enforced(home.as_fd()),
     })
+}
+
+fn untried(magic: u64) -> Filesystem {
+    Filesystem {
+        name: name(magic).to_owned(),
+        magic,
+        d_type: false,
+        trusted_xattrs: false,
+        user_xattrs: false,
+        reflink: false,
+        project_quota: false,
+    }
 }
 
 /// Names of /proc/filesystems by magic numbers of linux/magic.h. ext2, ext3 and ext4 share one.
@@ -76,27 +92,4 @@ fn has_types(home: &Dir) -> Result<bool> {
     let entries = home.entries();
     let _ = rustix::fs::unlinkat(home, &name, AtFlags::empty());
     Ok(entries?.first().is_some_and(|entry| entry.kind != FileType::Unknown))
-}
-
-/// Asks for the state of quotas (`Q_XGETQSTAT` of linux/dqblk_xfs.h, which ext4 answers too).
-fn accounts_projects(home: BorrowedFd<'_>) -> bool {
-    const Q_XGETQSTAT: u32 = 0x5805;
-    const PRJQUOTA: u32 = 2;
-    /// `FS_QUOTA_PDQ_ACCT` in `qs_flags`, 16 bits at the third byte of `struct fs_quota_stat`.
-    const PROJECTS_ACCOUNTED: u16 = 1 << 4;
-    // `struct fs_quota_stat` has 80 bytes; as 64-bit words for its alignment.
-    let mut state = [0u64; 16];
-    // SAFETY: the descriptor is open for the length of the call; the kernel writes one `fs_quota_stat`,
-    // which `state` has room and alignment for.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_quotactl_fd,
-            home.as_raw_fd(),
-            (Q_XGETQSTAT << 8) | PRJQUOTA,
-            0,
-            state.as_mut_ptr(),
-        )
-    };
-    let [_, _, low, high, ..] = state[0].to_ne_bytes();
-    result == 0 && u16::from_ne_bytes([low, high]) & PROJECTS_ACCOUNTED != 0
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
 
-const MOUNTINFO: &str = "/proc/self/mountinfo";
+/// A thread may have a mount namespace of its own.
+const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
 
 /// A mount, as proc_pid_mountinfo(5) tells.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,11 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new() -> Self {
-        let temp = tempfile::tempdir_in("/var/tmp").unwrap();
+        Self::in_dir("/var/tmp")
+    }
+
+    pub fn in_dir(dir: impl AsRef<std::path::Path>) -> Self {
+        let temp = tempfile::tempdir_in(dir).unwrap();
         Self { dir: Dir::open(temp.path()).unwrap(), temp }
     }
 

@@ -1,23 +1,19 @@
-//! Each kind of header and each form of whiteout, one by one.
+//! Each kind of header, one by one.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Mutex;
 
-use super::super::{ExtractOptions, LayerError, Limits, Refusal, Warning, Whiteouts, extract_into};
+use super::super::{
+    ExtractOptions, LayerError, Limits, Refusal, UnpackOptions, WRITEBACK, WRITEBACK_LEAST, Warning,
+    Whiteouts, Written, extract_into, unpack,
+};
 use super::build::{Place, Tar, set_link};
 use super::tree_of::xattrs_of;
 
 fn meta(place: &Place, name: &str) -> fs::Metadata {
     fs::symlink_metadata(place.diff().join(name)).unwrap()
-}
-
-fn is_whiteout(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_char_device() && meta.rdev() == 0)
-}
-
-fn is_opaque(path: &Path) -> bool {
-    xattrs_of(path).contains(&(b"trusted.overlay.opaque".to_vec(), b"y".to_vec()))
 }
 
 #[test]
@@ -243,100 +239,6 @@ fn the_last_of_several_entries_wins_and_the_bytes_come_out_again() {
 }
 
 #[test]
-fn whiteouts_become_overlayfs_s() {
-    let place = Place::new();
-    let tar = Tar::new()
-        .dir("etc")
-        .file("etc/.wh.passwd", b"")
-        .file(".wh.gone", b"content that nobody needs")
-        .dir("opaque")
-        .file("opaque/.wh..wh..opq", b"")
-        .file("opaque/kept", b"")
-        .file("missing/.wh..wh..opq", b"")
-        .file(".wh..wh.plnk/1.2", b"bookkeeping")
-        .dir(".wh..wh.orph")
-        .end();
-    let unpacked = place.round_trip(&tar);
-    let path = |name: &str| place.diff().join(name);
-    assert!(is_whiteout(&path("etc/passwd")) && is_whiteout(&path("gone")));
-    assert!(is_opaque(&path("opaque")) && is_opaque(&path("missing")) && !is_opaque(&path("etc")));
-    let mut names: Vec<_> = fs::read_dir(place.diff()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["etc", "gone", "missing", "opaque"]);
-    assert_eq!(unpacked.warnings.len(), 2);
-}
-
-#[test]
-fn a_whiteout_does_not_hide_what_the_same_layer_has() {
-    let orders: [fn(Tar) -> Tar; 2] = [
-        |tar| tar.file(".wh.f", b"").file("f", b"x").file(".wh.d", b"").dir("d").file("d/x", b""),
-        |tar| tar.file("f", b"x").file(".wh.f", b"").dir("d").file("d/x", b"").file(".wh.d", b""),
-    ];
-    for order in orders {
-        let tar = order(Tar::new()).file(".wh.implied", b"").file("implied/x", b"").end();
-
-        let place = Place::new();
-        place.round_trip(&tar);
-        assert_eq!(fs::read(place.diff().join("f")).unwrap(), b"x");
-        assert!(is_opaque(&place.diff().join("d")) && is_opaque(&place.diff().join("implied")));
-
-        let place = Place::new();
-        let unpacked = place.unpack_as(&tar, Whiteouts::Aufs).unwrap();
-        place.check_framing(&tar, &unpacked);
-        let exists = |name: &str| place.diff().join(name).exists();
-        assert!(exists("d/.wh..wh..opq") && exists("implied/.wh..wh..opq") && exists("f") && exists("d/x"));
-        assert!(!exists(".wh.d") && !exists(".wh.f") && !exists(".wh.implied"));
-
-        let place = Place::new();
-        fs::create_dir(place.diff().join("d")).unwrap();
-        fs::write(place.diff().join("d/lower"), "").unwrap();
-        fs::write(place.diff().join("f"), "lower").unwrap();
-        let unpacked = place.unpack_as(&tar, Whiteouts::Delete).unwrap();
-        place.check_framing(&tar, &unpacked);
-        assert_eq!(fs::read(place.diff().join("f")).unwrap(), b"x");
-        assert!(place.diff().join("d/x").exists() && !place.diff().join("d/lower").exists());
-    }
-}
-
-#[test]
-fn whiteouts_stay_files_where_the_format_is_that_of_aufs() {
-    let place = Place::new();
-    let tar = Tar::new().file(".wh.gone", b"").dir("d").file("d/.wh..wh..opq", b"").file("lit", b"").end();
-    let unpacked = place.unpack_as(&tar, Whiteouts::Aufs).unwrap();
-    place.check_framing(&tar, &unpacked);
-    assert!(place.diff().join(".wh.gone").is_file() && place.diff().join("d/.wh..wh..opq").is_file());
-}
-
-#[test]
-fn whiteouts_delete_in_whole_trees() {
-    let place = Place::new();
-    let diff = place.diff();
-    for directory in ["a/b/c", "keep", "opaque/sub", "replaced"] {
-        fs::create_dir_all(diff.join(directory)).unwrap();
-    }
-    for file in ["a/b/c/f", "keep/f", "keep/g", "opaque/sub/f", "opaque/f", "replaced/f", "file"] {
-        fs::write(diff.join(file), file).unwrap();
-    }
-    let tar = Tar::new()
-        .file(".wh.a", b"")
-        .file("keep/.wh.g", b"")
-        .dir("opaque")
-        .file("opaque/new", b"new")
-        .file("opaque/.wh..wh..opq", b"")
-        .file("replaced", b"a file now")
-        .file("file", b"newer")
-        .file("nowhere/.wh.x", b"")
-        .end();
-    let unpacked = place.unpack_as(&tar, Whiteouts::Delete).unwrap();
-    place.check_framing(&tar, &unpacked);
-    let mut left: Vec<_> = super::tree_of::tree_of(&diff, false).into_keys().collect();
-    left.sort();
-    assert_eq!(left, ["", "file", "keep", "keep/f", "opaque", "opaque/new", "replaced"]);
-    assert_eq!(unpacked.content_bytes, 3 + 10 + 5);
-    place.assert_nothing_outside();
-}
-
-#[test]
 fn sparse_files_keep_their_holes() {
     let far = 64 << 20;
     let data = [7_u8; 4096];
@@ -432,4 +334,30 @@ fn limits_have_room_for_real_layers() {
         tar = tar.file(&format!("d{}/{number}", number % 100), b"x");
     }
     assert_eq!(place.unpack_within(&tar.end(), Limits::default()).unwrap().entries, 3000);
+}
+
+#[test]
+fn what_was_written_of_a_large_file_is_told_so_that_its_way_to_the_disk_can_begin() {
+    static TOLD: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+    let place = Place::new();
+    let large = vec![7; WRITEBACK as usize * 2 + 5];
+    let least = vec![8; WRITEBACK_LEAST as usize];
+    let tar = Tar::new().file("small", &least[1..]).file("large", &large).file("least", &least).end();
+    let written: Written = |file, offset, length| {
+        assert!(rustix::fs::fstat(file).unwrap().st_size as u64 >= offset + length);
+        TOLD.lock().unwrap().push((offset, length));
+    };
+    let options = UnpackOptions { written: Some(written), ..UnpackOptions::new(Whiteouts::Overlay) };
+    unpack(&tar[..], &place.open(), &options).unwrap();
+    // Each byte of the large file once, in stretches of at least WRITEBACK but for the last; the small file not at all.
+    let told = TOLD.lock().unwrap();
+    let (last, large_ones) = told.split_last().unwrap();
+    assert_eq!(*last, (0, WRITEBACK_LEAST));
+    let end = large_ones.iter().fold(0, |end, &(offset, length)| {
+        assert_eq!(offset, end);
+        assert!(length >= WRITEBACK || offset + length == large.len() as u64);
+        offset + length
+    });
+    assert_eq!(end, large.len() as u64);
+    assert!(large_ones.len() > 1);
 }

@@ -3,7 +3,10 @@
 mod build;
 mod hostile;
 mod kinds;
+mod linked;
+mod links;
 mod packing;
 mod pipes;
 mod round_trip;
 mod tree_of;
+mod whiteouts;

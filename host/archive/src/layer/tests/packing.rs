@@ -1,12 +1,14 @@
 //! What is packed, unpacks to the same tree, and GNU tar reads it too.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
-use super::super::{LayerError, PackOptions, Packed, Whiteouts, pack_changes, pack_tree, reassemble};
+use super::super::{
+    LayerError, PackOptions, Packed, Selected, Whiteouts, pack_changes, pack_selected, pack_tree, reassemble,
+};
 use super::build::{Place, Tar};
 use super::round_trip::{any_tree, make};
 use super::tree_of::{assert_same, tree_of};
@@ -115,6 +117,35 @@ fn excluded_paths_are_left_out_with_what_is_below() {
     place.unpack(&tar).unwrap();
     assert!(!place.diff().join("d/opaque").exists() && !place.diff().join("link").is_symlink());
     assert!(place.diff().join("d/f").exists());
+}
+
+#[test]
+fn what_is_selected_of_a_tree_becomes_a_layer_with_the_directories_that_lead_there() {
+    let place = Place::new();
+    let path = |name: &str| place.diff().join(name);
+    fs::create_dir_all(path("a/b/c")).unwrap();
+    fs::create_dir(path("a-b")).unwrap();
+    for name in ["a/kept", "a/b/changed", "a/b/c/kept", "a-b/changed"] {
+        fs::write(path(name), name).unwrap();
+    }
+    fs::hard_link(path("a/b/changed"), path("a/b/same")).unwrap();
+    fs::set_permissions(path("a"), fs::Permissions::from_mode(0o710)).unwrap();
+    let selected = [("a/b", false), ("a/b/changed", false), ("a/b/gone", true), ("a/b/same", false)];
+    let selected = selected.into_iter().chain([("a-b/changed", false), ("lost", true)]);
+    let selected: Vec<Selected> =
+        selected.map(|(path, deleted)| Selected { path: path.into(), deleted }).collect();
+    let mut tar = Vec::new();
+    pack_selected(&place.open(), &selected, &PackOptions::default(), &mut tar).unwrap();
+
+    let layer = Place::new();
+    layer.unpack_as(&tar, Whiteouts::Literal).unwrap();
+    let names: Vec<String> =
+        tree_of(&layer.diff(), true).into_keys().filter(|name| !name.is_empty()).collect();
+    let expected = [".wh.lost", "a", "a-b", "a-b/changed", "a/b", "a/b/.wh.gone", "a/b/changed", "a/b/same"];
+    assert_eq!(names, expected);
+    let stat = |name: &str| fs::metadata(layer.diff().join(name)).unwrap();
+    assert_eq!(stat("a").mode() & 0o7777, 0o710);
+    assert_eq!(stat("a/b/changed").ino(), stat("a/b/same").ino());
 }
 
 #[test]

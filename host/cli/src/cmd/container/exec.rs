@@ -33,7 +33,7 @@ pub struct Exec {
     #[arg(short, long)]
     detach: bool,
     /// Set an environment variable; NAME alone takes it from here
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = crate::args::variable)]
     env: Vec<String>,
     /// The directory that the process starts in
     #[arg(short, long, value_name = "DIR")]

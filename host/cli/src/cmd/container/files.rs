@@ -70,6 +70,10 @@ pub struct Commit {
     /// Change the image's configuration with a Dockerfile instruction
     #[arg(short, long, value_name = "INSTRUCTION")]
     change: Vec<String>,
+    /// Hold a running container still meanwhile; --pause=false does not
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        action = clap::ArgAction::Set, default_value_t = true, default_missing_value = "true")]
+    pause: bool,
     #[command(flatten)]
     explain: Explain,
     /// The container
@@ -88,6 +92,7 @@ impl Commit {
             message: self.message,
             changes: self.change,
             reference: self.reference,
+            pause: self.pause,
         };
         let id = engine.commit(&self.container, &options)?;
         match self.explain.form {

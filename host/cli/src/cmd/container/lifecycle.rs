@@ -1,12 +1,13 @@
 //! `start`, `stop`, `kill`, `rename`, `rm`, `container prune`.
 
 use clap::Args;
+use nacre_engine::{Engine, Error};
 
 use super::run::need_terminal;
 use crate::args::Explain;
 use crate::cmd::{each, each_explained, exit_of, prune};
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::out;
 
@@ -130,7 +131,7 @@ impl Rename {
   nacre rm -f web worker
   nacre rm --explain=json job")]
 pub struct Rm {
-    /// Remove running containers too, with SIGKILL
+    /// Remove running and mounted containers too; their processes get SIGKILL
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -145,10 +146,30 @@ impl Rm {
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
         each_explained(cx, &engine, self.explain, &self.containers, |container| {
-            engine.remove_container(container, self.force)?;
+            let removed = engine.remove_container(container, self.force);
+            removed.map_err(|error| in_the_way(&engine, container, error))?;
             Ok(vec![container.to_owned()])
         })
     }
+}
+
+/// Why a container cannot be removed, by its name.
+fn in_the_way(engine: &Engine, container: &str, error: Error) -> Failure {
+    let Error::Store(nacre_store::Error::Mounted { holders, .. }) = &error else { return error.into() };
+    let name = engine.inspect_container(container).ok();
+    let name = name
+        .as_ref()
+        .and_then(|all| all.get("Name")?.as_str())
+        .map_or(container, |name| name.trim_start_matches('/'));
+    let (held, help) = if holders.iter().any(|holder| holder == "user") {
+        ("is mounted by `nacre mount`", format!("`nacre umount {name}` unmounts it"))
+    } else if holders.iter().any(|holder| holder.starts_with("run:")) {
+        ("is mounted for its process", format!("`nacre stop {name}` ends it"))
+    } else {
+        ("is in use by another nacre command", "wait for it to end".to_owned())
+    };
+    Failure::new(exit::of(&error), format!("container {name} {held}"))
+        .with_help(format!("{help}; `nacre rm -f {name}` removes it all the same"))
 }
 
 /// Remove all containers that are not running

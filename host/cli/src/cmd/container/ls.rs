@@ -18,6 +18,9 @@ use crate::out::{self, units};
 const FILTERS: [&str; 9] =
     ["id", "name", "status", "ancestor", "label", "exited", "before", "since", "mounted"];
 
+/// Docker's; here a container is in one of three.
+const STATUSES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+
 /// List containers
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -56,6 +59,11 @@ impl Ls {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let filters = Filters::parse(&self.filter, &FILTERS)?;
+        if let Some(none) = filters.values("status").iter().find(|given| !STATUSES.contains(&given.as_str()))
+        {
+            return Err(Failure::usage(format!("filter status: there is no status `{none}`"))
+                .with_help(format!("it is one of {}", STATUSES.join(", "))));
+        }
         let last = self.last.or(self.latest.then_some(1));
         let any_state = !filters.values("status").is_empty() || !filters.values("exited").is_empty();
         let format = self.format.format.as_deref();

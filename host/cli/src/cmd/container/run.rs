@@ -34,11 +34,11 @@ pub struct Spec {
     /// Remove the container when its process ends
     #[arg(long)]
     rm: bool,
-    /// The container's name [default: drawn]
+    /// The container's name [default: a random one]
     #[arg(long)]
     name: Option<String>,
     /// Set an environment variable; NAME alone takes it from here
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    #[arg(short, long, value_name = "NAME[=VALUE]", value_parser = crate::args::variable)]
     env: Vec<String>,
     /// Read environment variables from a file, one a line
     #[arg(long, value_name = "FILE")]
@@ -65,7 +65,7 @@ pub struct Spec {
     #[arg(long, visible_alias = "net", value_enum, default_value_t = Network::None)]
     network: Network,
     /// An option of the storage driver for this container
-    #[arg(long, value_name = "OPTION=VALUE")]
+    #[arg(long, value_name = "OPTION=VALUE", value_parser = crate::args::storage_opt)]
     storage_opt: Vec<String>,
     #[command(flatten)]
     explain: Explain,

@@ -109,10 +109,10 @@ impl Import {
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let source = source(Some(self.file).filter(|path| path.as_os_str() != "-"))?;
         let options = CommitOptions {
-            author: None,
             message: self.message,
             changes: self.change,
             reference: self.reference,
+            ..CommitOptions::default()
         };
         let explaining = self.explain.form.is_some();
         let engine = cx.engine_for(self.explain)?;

@@ -56,10 +56,12 @@ impl Ls {
         let mut texts = self.filter.clone();
         texts.extend(self.reference.iter().map(|reference| format!("reference={reference}")));
         let filters = Filters::parse(&texts, &FILTERS)?;
-        let mut images = cx.engine()?.images()?;
+        let format = self.format.format.as_deref();
+        let engine = cx.engine()?;
+        let labels = !filters.values("label").is_empty() || format.is_some_and(may_show_labels);
+        let mut images = if labels { engine.images_with_labels() } else { engine.images() }?;
         images.sort_by_key(|image| Reverse(image.created));
         let rows = rows(select(images, &filters)?, &filters, self.no_trunc, units::now());
-        let format = self.format.format.as_deref();
         let text = match (self.quiet, format) {
             (true, None) => LISTING.render_quiet(&once(rows)),
             (_, format) if self.digests => {
@@ -70,6 +72,18 @@ impl Ls {
         out::to_stdout(|out| Ok(out.write_all(text.as_bytes())?))?;
         Ok(Exit::OK)
     }
+}
+
+/// Whether a format shows labels, for which each image's configuration has to be read: it names them, or takes
+/// a row as a whole.
+fn may_show_labels(format: &str) -> bool {
+    let is_field = |(at, _)| format[at + 1..].starts_with(|c: char| c.is_ascii_uppercase());
+    let template = format.trim().trim_start_matches("table");
+    !template.is_empty()
+        && (format.contains("Labels")
+            || format.trim() == "json"
+            || format.contains('$')
+            || !format.match_indices('.').all(is_field))
 }
 
 /// A line of `images`: an image under one of its names.
@@ -213,6 +227,21 @@ impl InspectImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_read_for_formats_that_may_show_them() {
+        for (format, read) in [
+            ("table", false),
+            ("{{.ID}} {{json .Repository}}", false),
+            ("table {{.Repository}}\\t{{.Tag}}", false),
+            ("json", true),
+            ("{{.Labels}}", true),
+            ("{{json .}}", true),
+            ("{{range $k, $v := .}}{{$v}}{{end}}", true),
+        ] {
+            assert_eq!(may_show_labels(format), read, "{format}");
+        }
+    }
 
     #[test]
     fn names_are_taken_apart() {

@@ -16,7 +16,7 @@ use crate::failure::Failure;
   nacre rmi -f 3f2a91bc7d10
   nacre rmi --explain debian:12")]
 pub struct Rm {
-    /// Remove it though it has several names or a container that does not run uses it
+    /// Remove all its names, also where an ID stands for several or a container that is not running uses it
     #[arg(short, long)]
     force: bool,
     /// Keep layers that nothing stands on any more

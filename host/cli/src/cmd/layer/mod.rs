@@ -71,11 +71,14 @@ struct Ls {
 impl Ls {
     fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let filters = Filters::parse(&self.filter, &["image", "driver"])?;
-        let mut layers = cx.engine()?.layers()?;
-        layers.retain(|layer| {
-            filters.allow("driver", |driver| layer.driver == driver)
-                && filters.allow("image", |image| stands_below(layer, image))
-        });
+        let engine = cx.engine()?;
+        let mut layers = engine.layers()?;
+        layers.retain(|layer| filters.allow("driver", |driver| layer.driver == driver));
+        if let images @ [_, ..] = filters.values("image") {
+            let chains =
+                images.iter().map(|image| engine.image_chain(image)).collect::<Result<Vec<_>, _>>()?;
+            layers.retain(|layer| chains.iter().flatten().any(|id| *id == layer.chain_id));
+        }
         let format = self.format.format.as_deref();
         let text = match (self.quiet, format) {
             (true, None) => LISTING.render_quiet(&rows(layers, self.no_trunc, units::now())),
@@ -84,12 +87,6 @@ impl Ls {
         out::to_stdout(|out| Ok(out.write_all(text.as_bytes())?))?;
         Ok(Exit::OK)
     }
-}
-
-/// Whether an image of that name, or with that short ID, stands on the layer.
-pub(crate) fn stands_below(layer: &LayerSummary, image: &str) -> bool {
-    let latest = format!("{image}:latest");
-    layer.images.iter().any(|name| name == image || *name == latest)
 }
 
 #[derive(Debug)]

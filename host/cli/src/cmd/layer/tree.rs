@@ -6,17 +6,18 @@ use std::io::Write;
 use clap::Args;
 use nacre_engine::LayerSummary;
 
-use super::{images, stands_below};
+use super::images;
 use crate::args::Format;
 use crate::context::Context;
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::listing::{Column, Listing};
 use crate::out::{self, units};
 
 /// Show how layers stand on one another, and which images share them
 ///
-/// The base is at the top. A chain goes straight down and is indented only where it branches.
+/// A layer stands one step to the right of the one below it; those at the left edge are bases. IMAGES are those
+/// that have the layer, and share it if they are several; TOP OF are those whose newest layer it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre layer tree
@@ -34,15 +35,9 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let mut layers = cx.engine()?.layers()?;
-        if let Some(image) = &self.image {
-            layers.retain(|layer| stands_below(layer, image));
-            if layers.is_empty() {
-                return Err(Failure::new(exit::NOT_FOUND, format!("no layer of an image named {image}"))
-                    .with_help("`nacre images` lists the images"));
-            }
-        }
-        let text = render(layers, self.format.format.as_deref(), self.no_trunc)?;
+        let engine = cx.engine()?;
+        let only = self.image.as_ref().map(|image| engine.image_chain(image)).transpose()?;
+        let text = render(&engine.layers()?, only.as_deref(), self.format.format.as_deref(), self.no_trunc)?;
         out::to_stdout(|out| Ok(out.write_all(text.as_bytes())?))?;
         Ok(Exit::OK)
     }
@@ -78,13 +73,18 @@ const LISTING: Listing<'static, Row> = Listing {
         Column { field: "Top", head: "TOP OF", value: |r| images(&r.tops, r.whole).into() },
         Column { field: "SizeBytes", head: "BYTES", value: |r| r.layer.size.into() },
     ],
-    table: &["Tree", "Size", "SharedBy", "Top"],
+    table: &["Tree", "Size", "Images", "Top"],
     quiet: "ID",
 };
 
-/// The tree as it is shown.
-pub fn render(layers: Vec<LayerSummary>, format: Option<&str>, whole: bool) -> Result<String, Failure> {
-    LISTING.render(&rows(layers, whole), format)
+/// The tree as it is shown; with `only`, the layers with those chain IDs.
+pub fn render(
+    layers: &[LayerSummary],
+    only: Option<&[String]>,
+    format: Option<&str>,
+    whole: bool,
+) -> Result<String, Failure> {
+    LISTING.render(&rows(layers, only, whole), format)
 }
 
 fn shared(images: usize) -> String {
@@ -96,14 +96,26 @@ fn shared(images: usize) -> String {
 }
 
 /// The layers from base to top, each with the lines that lead to it.
-fn rows(layers: Vec<LayerSummary>, whole: bool) -> Vec<Row> {
-    let places: BTreeMap<&str, usize> =
-        layers.iter().enumerate().map(|(i, layer)| (layer.chain_id.as_str(), i)).collect();
-    let parent = |layer: &LayerSummary| layer.parent.as_deref().and_then(|id| places.get(id).copied());
+fn rows(layers: &[LayerSummary], only: Option<&[String]>, whole: bool) -> Vec<Row> {
+    // Each driver has chains of its own.
+    let places: BTreeMap<(&str, &str), usize> = layers
+        .iter()
+        .enumerate()
+        .map(|(i, layer)| ((layer.driver.as_str(), layer.chain_id.as_str()), i))
+        .collect();
+    let shown = |layer: &LayerSummary| only.is_none_or(|only| only.contains(&layer.chain_id));
+    let mut above = vec![Vec::new(); layers.len()];
     let mut children = vec![Vec::new(); layers.len()];
     let mut todo = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
-        match parent(layer) {
+        let parent = layer.parent.as_deref().and_then(|id| places.get(&(layer.driver.as_str(), id)).copied());
+        if let Some(parent) = parent {
+            above[parent].push(i);
+        }
+        if !shown(layer) {
+            continue;
+        }
+        match parent.filter(|parent| shown(&layers[*parent])) {
             Some(parent) => children[parent].push(i),
             None => todo.push(Step { place: i, lines: String::new(), below: String::new(), depth: 0 }),
         }
@@ -111,14 +123,14 @@ fn rows(layers: Vec<LayerSummary>, whole: bool) -> Vec<Row> {
     todo.reverse();
     let mut order = Vec::new();
     while let Some(step) = todo.pop() {
-        todo.extend(step.children(&children[step.place]).into_iter().rev());
+        todo.extend(step.children(&children[step.place]).rev());
         order.push(step);
     }
     let rows = order.into_iter().map(|step| {
         let layer = layers[step.place].clone();
-        let above =
-            |name: &&String| !children[step.place].iter().any(|child| layers[*child].images.contains(name));
-        let tops = layer.images.iter().filter(above).cloned().collect();
+        let is_top =
+            |name: &&String| !above[step.place].iter().any(|child| layers[*child].images.contains(name));
+        let tops = layer.images.iter().filter(is_top).cloned().collect();
         Row { layer, lines: step.lines, depth: step.depth, tops, whole }
     });
     rows.collect()
@@ -133,22 +145,16 @@ struct Step {
 }
 
 impl Step {
-    fn children(&self, places: &[usize]) -> Vec<Self> {
-        let depth = self.depth + 1;
-        if let [place] = places {
-            return vec![Self { place: *place, lines: self.below.clone(), below: self.below.clone(), depth }];
-        }
-        let last = places.len().saturating_sub(1);
-        let lines = |i: usize| if i == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let child = |(i, place): (usize, &usize)| {
-            let (to, past) = lines(i);
+    fn children(&self, places: &[usize]) -> impl DoubleEndedIterator<Item = Self> {
+        let last = places.last();
+        places.iter().map(move |place| {
+            let (to, past) = if Some(place) == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             Self {
                 place: *place,
                 lines: format!("{}{to}", self.below),
                 below: format!("{}{past}", self.below),
-                depth,
+                depth: self.depth + 1,
             }
-        };
-        places.iter().enumerate().map(child).collect()
+        })
     }
 }

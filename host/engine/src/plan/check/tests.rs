@@ -2,12 +2,20 @@
 
 use nacre_plugin::plan::{
     CopyTree, EnsureDir, MakeDir, MountBind, MountOverlay, MountTmpfs, OverlayUpper, Rename, SetState,
-    Symlink, WriteFile,
+    Sharing, Symlink, WriteFile,
 };
 
 use super::*;
 
-const ALL: [Grant; 5] = [Grant::Tree, Grant::MountOverlay, Grant::MountBind, Grant::MountTmpfs, Grant::State];
+const ALL: [Grant; 7] = [
+    Grant::Tree,
+    Grant::MountOverlay,
+    Grant::MountBind,
+    Grant::MountTmpfs,
+    Grant::State,
+    Grant::Subvolume,
+    Grant::Limit,
+];
 
 fn own() -> String {
     "a".repeat(64)
@@ -29,7 +37,7 @@ fn at(name: &str) -> Place {
 fn judge_as(grants: &[Grant], steps: Vec<Step>) -> Result<(), PlanFault> {
     let footprint = [home(own()), home("l/AAA"), Place { root: Root::Run, path: own() }];
     let shared = ["l".to_owned()];
-    check(&steps, &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared })
+    check(&steps, &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared, settings: &[] })
 }
 
 fn judge(step: Step) -> Result<(), PlanFault> {
@@ -68,7 +76,7 @@ fn good() -> Vec<Step> {
         Step::WriteFile(WriteFile { at: at("link"), content: vec![0; 64 << 10], mode: 0o644 }),
         symlink(home("l/AAA"), &format!("../{}/diff", own())),
         Step::Rename(Rename { source: at("x"), target: at("y") }),
-        Step::CopyTree(CopyTree { source: home(other()), target: at("copy") }),
+        Step::CopyTree(CopyTree { source: home(other()), target: at("copy"), sharing: Sharing::Data }),
         Step::RemoveTree(at("x")),
         overlay(vec![home("l/BBB")], true, vec![OverlayOption::Index(false), OverlayOption::Volatile]),
         bind(at("diff"), true),
@@ -136,8 +144,8 @@ fn a_path_is_plain_names_below_its_root() {
             symlink(place(), "x"),
             Step::Rename(Rename { source: place(), target: at("y") }),
             Step::Rename(Rename { source: at("x"), target: place() }),
-            Step::CopyTree(CopyTree { source: place(), target: at("y") }),
-            Step::CopyTree(CopyTree { source: at("x"), target: place() }),
+            Step::CopyTree(CopyTree { source: place(), target: at("y"), sharing: Sharing::Data }),
+            Step::CopyTree(CopyTree { source: at("x"), target: place(), sharing: Sharing::Data }),
             Step::RemoveTree(place()),
             overlay(vec![place(), at("x")], false, vec![]),
             bind(place(), true),
@@ -167,7 +175,7 @@ fn what_is_another_layers_cannot_be_changed() {
         symlink(foreign(), "x"),
         Step::Rename(Rename { source: foreign(), target: at("y") }),
         Step::Rename(Rename { source: at("y"), target: foreign() }),
-        Step::CopyTree(CopyTree { source: at("y"), target: foreign() }),
+        Step::CopyTree(CopyTree { source: at("y"), target: foreign(), sharing: Sharing::Data }),
         Step::RemoveTree(foreign()),
         Step::MountTmpfs(MountTmpfs { target: foreign(), size: None, mode: 0 }),
         Step::Unmount(foreign()),
@@ -177,7 +185,10 @@ fn what_is_another_layers_cannot_be_changed() {
         refused(step, "footprint");
     }
     assert_eq!(judge(bind(foreign(), true)), Ok(()));
-    assert_eq!(judge(Step::CopyTree(CopyTree { source: foreign(), target: at("y") })), Ok(()));
+    assert_eq!(
+        judge(Step::CopyTree(CopyTree { source: foreign(), target: at("y"), sharing: Sharing::Data })),
+        Ok(())
+    );
 }
 
 #[test]
@@ -220,6 +231,7 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     let cases = [
         (home(other()), "another layer"),
         (home(format!("{}/diff", other())), "another layer"),
+        (home(format!("x/y/{}/diff", other())), "another layer"),
         (Place { root: Root::Run, path: other() }, "another layer"),
         (home(""), "the root itself"),
         (home("../x"), "`..`"),
@@ -229,7 +241,8 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     ];
     for (place, words) in cases {
         let footprint = [home(own()), place.clone()];
-        let rules = Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared };
+        let rules =
+            Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared, settings: &[] };
         let fault = check(&Vec::new(), &rules).expect_err(&place.to_string()).to_string();
         assert!(fault.contains(words), "{place}: {fault}");
     }

@@ -1,11 +1,10 @@
-//! `driver`: the storage drivers, which are components.
+//! `driver ls`.
 
 use std::io::Write;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use nacre_engine::DriverSummary;
 
-use super::inspect::{self, Kind};
 use crate::args::Format;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -13,39 +12,14 @@ use crate::failure::Failure;
 use crate::out::listing::{Column, Listing};
 use crate::out::{self, units};
 
-/// Look at storage drivers
+/// List storage drivers and selection policies: those that are built in, those that were installed, and those
+/// that hold something and are not here
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre driver ls
-  nacre driver inspect overlay2")]
-pub struct Driver {
-    #[command(subcommand)]
-    command: DriverCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum DriverCommand {
-    #[command(visible_alias = "list")]
-    Ls(Ls),
-    Inspect(InspectDriver),
-}
-
-impl Driver {
-    /// Runs it.
-    pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        match self.command {
-            DriverCommand::Ls(c) => c.run(cx),
-            DriverCommand::Inspect(c) => c.run(cx),
-        }
-    }
-}
-
-/// List storage drivers
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  nacre driver ls
-  nacre driver ls --format '{{.Name}} {{.Digest}}'")]
-struct Ls {
+  nacre driver ls --format '{{.Name}} {{.Origin}} {{.Digest}}'
+  nacre driver ls --format 'table {{.Name}}\t{{.Layers}}\t{{.Containers}}'")]
+pub struct Ls {
     /// Print only names
     #[arg(short, long)]
     quiet: bool,
@@ -57,7 +31,8 @@ struct Ls {
 }
 
 impl Ls {
-    fn run(self, cx: &Context) -> Result<Exit, Failure> {
+    /// Runs it.
+    pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let drivers = cx.engine()?.drivers()?;
         let rows: Vec<Row> = drivers.into_iter().map(|driver| Row { driver, whole: self.no_trunc }).collect();
         let text = match (self.quiet, self.format.format.as_deref()) {
@@ -79,6 +54,8 @@ const LISTING: Listing<'static, Row> = Listing {
     columns: &[
         Column { field: "Name", head: "NAME", value: |r| r.driver.name.as_str().into() },
         Column { field: "Version", head: "VERSION", value: |r| r.driver.version.as_str().into() },
+        Column { field: "Roles", head: "ROLES", value: |r| r.driver.roles.join(" ").into() },
+        Column { field: "Origin", head: "ORIGIN", value: |r| r.driver.origin.as_str().into() },
         Column { field: "Digest", head: "DIGEST", value: |r| units::id(&r.driver.digest, r.whole).into() },
         Column { field: "Size", head: "SIZE", value: |r| units::size(r.driver.size).into() },
         Column {
@@ -87,29 +64,21 @@ const LISTING: Listing<'static, Row> = Listing {
             value: |r| if r.driver.current { "*" } else { "" }.into(),
         },
         Column { field: "Grants", head: "GRANTS", value: |r| r.driver.grants.join(" ").into() },
-        Column { field: "Summary", head: "SUMMARY", value: |r| r.driver.summary.as_str().into() },
+        Column { field: "Layers", head: "LAYERS", value: |r| r.driver.layers.into() },
+        Column { field: "Containers", head: "CONTAINERS", value: |r| r.driver.containers.into() },
+        Column {
+            field: "Fault",
+            head: "FAULT",
+            value: |r| r.driver.fault.clone().unwrap_or_default().into(),
+        },
+        Column { field: "Summary", head: "SUMMARY", value: summary },
         Column { field: "SizeBytes", head: "BYTES", value: |r| r.driver.size.into() },
     ],
-    table: &["Name", "Current", "Version", "Digest", "Size", "Summary"],
+    table: &["Name", "Current", "Origin", "Version", "Digest", "Size", "Summary"],
     quiet: "Name",
 };
 
-/// Show everything about storage drivers: roles, grants, options with their defaults
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  nacre driver inspect overlay2
-  nacre driver inspect -f '{{json .Grants}}' overlay2")]
-struct InspectDriver {
-    /// `json` or a Go template
-    #[arg(short, long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// The drivers
-    #[arg(required = true, value_name = "DRIVER")]
-    drivers: Vec<String>,
-}
-
-impl InspectDriver {
-    fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        inspect::show(cx, &self.drivers, &[Kind::Driver], self.format.as_deref())
-    }
+/// What it says of itself, or why it cannot be used.
+fn summary(row: &Row) -> serde_json::Value {
+    row.driver.fault.as_deref().unwrap_or(&row.driver.summary).into()
 }

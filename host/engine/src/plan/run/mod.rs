@@ -1,8 +1,12 @@
 //! Running steps, and undoing them.
 
+mod subvolume;
+mod thin;
+pub(crate) mod zfs;
+
 use std::collections::BTreeSet;
 
-use nacre_plugin::plan::{MountOverlay, OverlayOption, Step};
+use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, OverlayOption, Sharing, Step};
 use nacre_plugin::types::{Place, Root};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
 
@@ -20,6 +24,8 @@ pub(crate) struct StepFault {
     /// What the kernel said.
     pub source: nacre_sys::Error,
 }
+
+pub(crate) use thin::{delete as delete_volume, layers as volumes};
 
 /// Each lower directory of a mount is held open; above this many the usual limit may be too low.
 const MANY_LOWERS: usize = 200;
@@ -54,7 +60,11 @@ pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
             Step::Symlink(s) => (&s.at, false),
             Step::WriteFile(s) => (&s.at, true),
             // What these bring may be of any size.
-            Step::CopyTree(_) | Step::Rename(_) => return nacre_sys::sync::syncfs(roots.home()),
+            Step::CopyTree(_)
+            | Step::Rename(_)
+            | Step::SubvolumeCreate(_)
+            | Step::SubvolumeSnapshot(_)
+            | Step::Limit(_) => return nacre_sys::sync::syncfs(roots.home()),
             _ => continue,
         };
         let parent = at.path.rsplit_once('/').map_or(".", |(parent, _)| parent);
@@ -77,7 +87,11 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::WriteFile(s) => roots.own(&s.at)?.write_atomic(&s.at.path, &s.content, s.mode),
         Step::Symlink(s) => roots.own(&s.at)?.symlink(&s.at.path, &s.target),
         Step::Rename(s) => rename(roots, &s.source, &s.target),
-        Step::CopyTree(s) => copy_tree(roots, &s.source, &s.target),
+        Step::CopyTree(s) => copy_tree(roots, s),
+        Step::SubvolumeCreate(s) => subvolume::create(roots, s),
+        Step::SubvolumeSnapshot(s) => subvolume::snapshot(roots, s),
+        Step::SubvolumeDelete(place) => subvolume::delete(roots, place),
+        Step::Limit(s) => subvolume::limit(roots, s),
         Step::RemoveTree(place) => remove(roots, place),
         Step::MountOverlay(s) => mount_overlay(roots, s),
         Step::MountBind(s) => {
@@ -86,9 +100,25 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
             mount::bind(&source, &roots.open_own(&s.target)?, s.read_only)
         }
         Step::MountTmpfs(s) => mount::tmpfs(&roots.open_own(&s.target)?, s.size, s.mode),
+        Step::ZfsCreate(dataset) => zfs::create(roots, dataset),
+        Step::ZfsSnapshot(s) => zfs::snapshot(roots, s),
+        Step::ZfsClone(s) => zfs::clone(roots, s),
+        Step::ZfsSet(s) => zfs::set(roots, s),
+        Step::ZfsDestroy(dataset) => zfs::destroy(roots, dataset),
+        Step::ZfsDestroySnapshot(s) => zfs::destroy_snapshot(roots, s),
+        Step::MountZfs(s) => zfs::mount(roots, s),
+        Step::MountAufs(s) => mount_aufs(roots, s),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
+        Step::ThinPool(s) => thin::pool(roots, s),
+        Step::ThinCreate(s) => thin::create(roots, s),
+        Step::ThinSnapshot(s) => thin::snapshot(roots, s),
+        Step::ThinActivate(volume) => thin::activate(roots, volume),
+        Step::ThinMount(s) => thin::mount(roots, s),
+        Step::ThinSync(s) => thin::sync(roots, s),
+        Step::ThinDeactivate(volume) => thin::deactivate(roots, volume),
+        Step::ThinDelete(volume) => thin::delete(roots, volume),
     }
 }
 
@@ -98,6 +128,8 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
         Step::WriteFile(s) => discard(roots, &s.at),
         Step::Symlink(s) => discard(roots, &s.at),
         Step::CopyTree(s) => discard(roots, &s.target),
+        Step::SubvolumeCreate(s) => subvolume::discard(roots, &s.at),
+        Step::SubvolumeSnapshot(s) => subvolume::discard(roots, &s.target),
         Step::Rename(s) => {
             if is_there(roots, &s.target)? && !is_there(roots, &s.source)? {
                 rename(roots, &s.target, &s.source)?;
@@ -107,8 +139,26 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
         Step::MountOverlay(s) => end_mount(roots, &s.target),
         Step::MountBind(s) => end_mount(roots, &s.target),
         Step::MountTmpfs(s) => end_mount(roots, &s.target),
+        Step::ZfsCreate(dataset) => zfs::destroy(roots, dataset),
+        Step::ZfsSnapshot(s) => zfs::destroy_snapshot(roots, s),
+        Step::ZfsClone(s) => zfs::destroy(roots, &s.target),
+        Step::MountZfs(s) => end_mount(roots, &s.target),
+        Step::MountAufs(s) => end_mount(roots, &s.target),
+        Step::ThinCreate(s) => thin::discard(roots, &s.volume),
+        Step::ThinSnapshot(s) => thin::discard(roots, &s.volume),
+        Step::ThinActivate(volume) => thin::deactivate(roots, volume),
+        Step::ThinMount(s) => end_mount(roots, &s.target),
         Step::EnsureDir(_)
+        | Step::ThinPool(_)
+        | Step::ThinSync(_)
+        | Step::ThinDeactivate(_)
+        | Step::ThinDelete(_)
         | Step::RemoveTree(_)
+        | Step::SubvolumeDelete(_)
+        | Step::Limit(_)
+        | Step::ZfsSet(_)
+        | Step::ZfsDestroy(_)
+        | Step::ZfsDestroySnapshot(_)
         | Step::Unmount(_)
         | Step::SetState(_)
         | Step::RemoveState(_) => Ok(()),
@@ -124,12 +174,16 @@ fn rename(roots: &Roots, source: &Place, target: &Place) -> Done {
     roots.own(source)?.rename(&source.path, &target.path)
 }
 
-fn copy_tree(roots: &Roots, source: &Place, target: &Place) -> Done {
-    roots.dir(source.root).copy_tree(&source.path, roots.own(target)?, &target.path).map(drop)
+fn copy_tree(roots: &Roots, s: &CopyTree) -> Done {
+    let (source, target) = (roots.dir(s.source.root), roots.own(&s.target)?);
+    match s.sharing {
+        Sharing::Data => source.copy_tree(&s.source.path, target, &s.target.path).map(drop),
+        Sharing::Files => source.link_tree(&s.source.path, target, &s.target.path).map(drop),
+    }
 }
 
 fn unmount(roots: &Roots, place: &Place) -> Done {
-    mount::unmount(roots.own(place)?, &place.path).map(drop)
+    nacre_sys::zfs::unmount(roots.own(place)?, &place.path).map(drop)
 }
 
 /// Undo what made a place, if it was made.
@@ -164,6 +218,12 @@ fn mount_overlay(roots: &Roots, s: &MountOverlay) -> Done {
         overlay = overlay.upper(upper, work);
     }
     overlay.mount(&roots.open_own(&s.target)?)
+}
+
+fn mount_aufs(roots: &Roots, s: &MountAufs) -> Done {
+    let lowers = s.lowers.iter().map(|place| roots.open_place(place)).collect::<Result<Vec<_>, _>>()?;
+    let upper = s.upper.as_ref().map(|place| roots.open_own(place)).transpose()?;
+    mount::aufs(&lowers, upper.as_ref(), &roots.open_own(&s.target)?)
 }
 
 fn options(given: &[OverlayOption]) -> OverlayOptions {

@@ -1,0 +1,120 @@
+//! Layers as directories that can be read.
+//!
+//! Most lie open at all times. The layers of some drivers can be read only while they are mounted
+//! (`difference::mounted` in wit/storage-driver.wit): these are mounted for as long as somebody reads them, as a
+//! container's tree is for its holders.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
+use nacre_store::{Container, Layer, LayerId};
+use nacre_sys::dir::Dir;
+
+use crate::config::ContainerConfig;
+use crate::driver::{Chain, Driver};
+use crate::mount::is_mounted;
+use crate::{Engine, Error};
+
+/// Something that reads layers, with the mounts that it reads them through. They are let go after it.
+#[derive(Debug)]
+pub(crate) struct Opened<'e, T> {
+    // Dropped in this order: open directories keep a mount busy.
+    what: T,
+    held: Vec<Held<'e>>,
+}
+
+/// A mount for as long as something is read.
+#[derive(Debug)]
+pub(crate) struct Held<'e> {
+    engine: &'e Engine,
+    driver: Arc<Driver>,
+    layer: LayerId,
+    holder: String,
+}
+
+impl<T> Deref for Opened<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.what
+    }
+}
+
+impl<'e, T> Opened<'e, T> {
+    /// The same mounts for something that is made of this.
+    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Opened<'e, U> {
+        Opened { what: make(self.what), held: self.held }
+    }
+
+    /// What is made of several, with the mounts of all of them.
+    pub(crate) fn join<U>(all: Vec<Self>, make: impl FnOnce(Vec<T>) -> U) -> Opened<'e, U> {
+        let mut held = Vec::new();
+        let mut parts = Vec::with_capacity(all.len());
+        for one in all {
+            parts.push(one.what);
+            held.extend(one.held);
+        }
+        Opened { what: make(parts), held }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.engine.release_layer(&self.driver, &self.layer, &self.holder) {
+            tracing::warn!(
+                layer = self.layer.as_str(), %error,
+                "what was mounted to be read is still mounted; the next command tries again"
+            );
+        }
+    }
+}
+
+impl Engine {
+    /// A container's own layer.
+    pub(crate) fn open_container(
+        &self,
+        container: &Container,
+    ) -> Result<Opened<'_, (Dir, Whiteouts)>, Error> {
+        let driver = self.driver(&container.driver)?;
+        self.open_layer(&driver, container.dir.as_str(), || {
+            Ok((self.chain(container)?, ContainerConfig::of(container)?.settings))
+        })
+    }
+
+    /// A layer of an image.
+    pub(crate) fn open_image_layer(&self, layer: &Layer) -> Result<Opened<'_, (Dir, Whiteouts)>, Error> {
+        let driver = self.driver(&layer.driver)?;
+        self.open_layer(&driver, layer.dir.as_str(), || {
+            let parents = match &layer.parent {
+                Some(parent) => self.parents(driver.name(), parent)?,
+                None => Vec::new(),
+            };
+            let chain = Chain { layer: layer.dir.as_str().to_owned(), kind: LayerKind::Image, parents };
+            Ok((chain, Vec::new()))
+        })
+    }
+
+    /// `chain` is asked only where the layer must be mounted.
+    fn open_layer(
+        &self,
+        driver: &Arc<Driver>,
+        layer: &str,
+        chain: impl FnOnce() -> Result<(Chain, Vec<Setting>), Error>,
+    ) -> Result<Opened<'_, (Dir, Whiteouts)>, Error> {
+        if let Some(open) = driver.content(layer)? {
+            return Ok(Opened { what: open, held: Vec::new() });
+        }
+        let (chain, settings) = chain()?;
+        let holder = self.operation_holder()?;
+        let target = self.hold_layer(driver, &chain, &settings, &holder)?;
+        let held = Held { engine: self, driver: driver.clone(), layer: layer.parse()?, holder };
+        if self.config.explain && !is_mounted(&target)? {
+            return Err(Error::Conflict {
+                what: format!("{} can be read only while it is mounted, and --explain mounts nothing", layer),
+                help: "leave --explain out".to_owned(),
+            });
+        }
+        Ok(Opened { what: (Dir::open(target)?, Whiteouts::None), held: vec![held] })
+    }
+}
