@@ -8,6 +8,7 @@ fn main() -> std::process::ExitCode {
         "../btrfs",
         "../zfs",
         "../aufs",
+        "../fuse-overlay",
         "../devicemapper",
         "../vfs",
     ])

@@ -34,7 +34,7 @@ pub(crate) fn all() -> Vec<Example> {
     all.push(example(
         "a layer has a part in each folder",
         Call::Remove(id(OWN)),
-        vec![remove_tree(at("layers", OWN)), remove_tree(at("diff", OWN)), remove_tree(at("mnt", OWN))],
+        ["layers", "diff", "mnt", "work"].map(|folder| remove_tree(at(folder, OWN))).into(),
     ));
     all
 }

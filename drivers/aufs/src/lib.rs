@@ -9,7 +9,11 @@
 //!   <id>/         what the layer holds, deleted names as `.wh.<name>`
 //! mnt/
 //!   <id>/         where its chain is mounted
+//! work/
+//!   <id>/         of a container that nacre's union mounts: what the union works with
 //! ```
+//!
+//! Where the kernel has no aufs, nacre's own union mounts the same layout.
 //!
 //! A layer with nothing below it is shown by a bind mount; Docker hands out `diff/<id>` itself.
 //!
@@ -20,9 +24,9 @@ mod examples;
 
 use nacre_driver_sdk::{
     CommitRequest, CreateRequest, Created, DepthFault, Description, Difference, Example, Facts, Grant,
-    HomeLayout, LayerKind, MountRequest, Mounted, Place, Plan, Refusal, Requirement, Role, Setting, Step,
-    StorageDriver, Suitability, Whiteouts, ensure_dir, home, layer_id, make_dir, mount_aufs, mount_bind,
-    remove_tree, unmount, write_file,
+    HomeLayout, LayerKind, MountRequest, Mounted, OverlayUpper, Place, Plan, Refusal, Requirement, Role,
+    Setting, Step, StorageDriver, Suitability, Whiteouts, ensure_dir, home, layer_id, make_dir, mount_aufs,
+    mount_bind, mount_union, remove_tree, unmount, write_file,
 };
 
 /// The driver.
@@ -33,12 +37,24 @@ pub struct Aufs;
 const LAYERS: &str = "layers";
 const DIFF: &str = "diff";
 const MNT: &str = "mnt";
+const WORK: &str = "work";
 
 /// What a branch cannot be on, as dockerd has it.
 const NO_BRANCH: [&str; 3] = ["aufs", "btrfs", "ecryptfs"];
 
 /// The most branches of one mount, as the kernel's aufs is usually built (`CONFIG_AUFS_BRANCH_MAX_127`).
 const MAX_BRANCHES: u32 = 127;
+
+/// What the union takes, whose servers hold each layer open.
+const MAX_LAYERS: u32 = 500;
+
+fn kernel_has_aufs(facts: &Facts) -> bool {
+    facts.filesystems.iter().any(|name| name == "aufs")
+}
+
+fn max_depth(facts: &Facts) -> u32 {
+    if kernel_has_aufs(facts) { MAX_BRANCHES } else { MAX_LAYERS }
+}
 
 /// The part of a layer in one of the folders.
 fn part(folder: &str, id: &str) -> Result<Place, Refusal> {
@@ -56,10 +72,10 @@ fn chain(id: &str, parents: &[String]) -> Result<Step, Refusal> {
 }
 
 /// A container needs one branch more than its image.
-fn check_depth(parents: &[String], kind: LayerKind) -> Result<(), Refusal> {
+fn check_depth(facts: &Facts, parents: &[String], kind: LayerKind) -> Result<(), Refusal> {
     let writable = u32::from(kind == LayerKind::Image);
     let depth = u32::try_from(parents.len()).unwrap_or(u32::MAX).saturating_add(1 + writable);
-    let limit = MAX_BRANCHES;
+    let limit = max_depth(facts);
     if depth > limit { Err(Refusal::TooDeep(DepthFault { depth, limit })) } else { Ok(()) }
 }
 
@@ -68,15 +84,15 @@ impl StorageDriver for Aufs {
         Description {
             name: "aufs".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            summary: "One folder for each layer, in Docker's layout, stacked by aufs.".into(),
+            summary: "One folder for each layer, in Docker's layout, stacked by the kernel's aufs or nacre's union.".into(),
             roles: vec![Role::StorageDriver],
-            grants: vec![Grant::Tree, Grant::MountAufs, Grant::MountBind],
+            grants: vec![Grant::Tree, Grant::MountAufs, Grant::MountUnion, Grant::MountBind],
             options: vec![],
         }
     }
 
     fn layout() -> HomeLayout {
-        HomeLayout { detached: true, shared: vec![LAYERS.into(), DIFF.into(), MNT.into()] }
+        HomeLayout { detached: true, shared: [LAYERS, DIFF, MNT, WORK].map(Into::into).into() }
     }
 
     fn probe(facts: &Facts, _: &[Setting]) -> Result<Suitability, Refusal> {
@@ -84,49 +100,70 @@ impl StorageDriver for Aufs {
         if !facts.privileged {
             return missing(Requirement::Privilege);
         }
-        if !facts.filesystems.iter().any(|name| name == "aufs") {
-            return missing(Requirement::Aufs);
-        }
-        if NO_BRANCH.contains(&facts.home.name.as_str()) {
-            return missing(Requirement::OtherFilesystem);
-        }
-        Ok(Suitability { max_depth: MAX_BRANCHES })
+        let how = if kernel_has_aufs(facts) {
+            if NO_BRANCH.contains(&facts.home.name.as_str()) {
+                return missing(Requirement::OtherFilesystem);
+            }
+            "mounted by the kernel's aufs"
+        } else {
+            if !facts.filesystems.iter().any(|name| name == "fuse") {
+                return missing(Requirement::Aufs);
+            }
+            "mounted by nacre's union, as this kernel has no aufs"
+        };
+        Ok(Suitability { max_depth: max_depth(facts), how: Some(how.into()) })
     }
 
-    fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {
+    fn create_layer(facts: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {
         let id = layer_id(&request.id)?;
         let parents = request.parents.as_deref().unwrap_or_default();
-        check_depth(parents, request.kind)?;
+        check_depth(facts, parents, request.kind)?;
         let content = part(DIFF, id)?;
         let mut steps: Plan = [LAYERS, DIFF, MNT].map(|folder| ensure_dir(home(folder), 0o710)).into();
         steps.push(make_dir(content.clone(), 0o755));
         steps.push(make_dir(part(MNT, id)?, 0o755));
         if request.kind == LayerKind::Container {
             steps.push(chain(id, parents)?);
+            if !kernel_has_aufs(facts) {
+                steps.extend([ensure_dir(home(WORK), 0o710), make_dir(part(WORK, id)?, 0o700)]);
+            }
         }
         Ok(Created { steps, content, format: Whiteouts::Aufs })
     }
 
-    fn commit(_: &Facts, request: &CommitRequest) -> Result<Plan, Refusal> {
-        check_depth(&request.parents, LayerKind::Image)?;
+    fn commit(facts: &Facts, request: &CommitRequest) -> Result<Plan, Refusal> {
+        check_depth(facts, &request.parents, LayerKind::Image)?;
         Ok(vec![chain(&request.id, &request.parents)?])
     }
 
-    fn mount(_: &Facts, request: &MountRequest) -> Result<Mounted, Refusal> {
+    fn mount(facts: &Facts, request: &MountRequest) -> Result<Mounted, Refusal> {
         let (own, target) = (part(DIFF, &request.id)?, part(MNT, &request.id)?);
-        check_depth(&request.parents, LayerKind::Container)?;
+        check_depth(facts, &request.parents, LayerKind::Container)?;
         let mut lowers =
             request.parents.iter().map(|parent| part(DIFF, parent)).collect::<Result<Vec<_>, _>>()?;
         let read_only = request.read_only || request.kind == LayerKind::Image;
-        let show = if lowers.is_empty() {
-            mount_bind(own, &target, read_only)
-        } else if read_only {
+        if lowers.is_empty() {
+            return Ok(Mounted { steps: vec![mount_bind(own, &target, read_only)], target });
+        }
+        let upper = if read_only {
             lowers.insert(0, own);
-            mount_aufs(None, lowers, &target)
+            None
         } else {
-            mount_aufs(Some(own), lowers, &target)
+            Some(own)
         };
-        Ok(Mounted { steps: vec![show], target })
+        let mut steps = Plan::new();
+        if kernel_has_aufs(facts) {
+            steps.push(mount_aufs(upper, lowers, &target));
+        } else {
+            let work = part(WORK, &request.id)?;
+            if upper.is_some() {
+                // A layer that was made under a kernel with aufs has none.
+                steps.extend([ensure_dir(home(WORK), 0o710), ensure_dir(work.clone(), 0o700)]);
+            }
+            let upper = upper.map(|upper| OverlayUpper { upper, work });
+            steps.push(mount_union(lowers, upper, &target, Whiteouts::Aufs));
+        }
+        Ok(Mounted { steps, target })
     }
 
     fn unmount(id: &str) -> Result<Plan, Refusal> {
@@ -134,7 +171,7 @@ impl StorageDriver for Aufs {
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {
-        Ok(vec![remove_tree(part(LAYERS, id)?), remove_tree(part(DIFF, id)?), remove_tree(part(MNT, id)?)])
+        [LAYERS, DIFF, MNT, WORK].map(|folder| Ok(remove_tree(part(folder, id)?))).into_iter().collect()
     }
 
     fn usage(id: &str) -> Result<Place, Refusal> {
@@ -146,7 +183,7 @@ impl StorageDriver for Aufs {
     }
 
     fn footprint(id: &str) -> Result<Vec<Place>, Refusal> {
-        [LAYERS, DIFF, MNT].map(|folder| part(folder, id)).into_iter().collect()
+        [LAYERS, DIFF, MNT, WORK].map(|folder| part(folder, id)).into_iter().collect()
     }
 
     fn examples() -> Vec<Example> {

@@ -5,7 +5,7 @@
 use nacre_driver_aufs::Aufs;
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, DepthFault, Facts, Filesystem, KernelVersion, LayerKind,
-    MountRequest, Refusal, Requirement, Step, StorageDriver, home,
+    MountRequest, Refusal, Requirement, Step, StorageDriver, Whiteouts, home,
 };
 
 fn on(filesystem: &str) -> Facts {
@@ -63,7 +63,12 @@ fn what_is_missing_is_said() {
     let missing = |requirement| Err(Refusal::Unsupported(requirement));
     assert_eq!(probe(&on("ext4")), Ok(127));
     assert_eq!(probe(&on("btrfs")), missing(Requirement::OtherFilesystem));
-    assert_eq!(probe(&Facts { filesystems: vec!["ext4".into()], ..on("ext4") }), missing(Requirement::Aufs));
+    let without = |others: &[&str]| Facts {
+        filesystems: others.iter().map(|name| (*name).to_owned()).collect(),
+        ..on("btrfs")
+    };
+    assert_eq!(probe(&without(&["ext4"])), missing(Requirement::Aufs));
+    assert_eq!(probe(&without(&["ext4", "fuse"])), Ok(500));
     assert_eq!(probe(&Facts { privileged: false, ..on("ext4") }), missing(Requirement::Privilege));
 }
 
@@ -87,6 +92,29 @@ fn all_branches_of_a_deep_chain_are_in_the_plan_in_order() {
     let wanted: Vec<_> = chain(126).iter().map(|id| home(format!("diff/{id}"))).collect();
     assert_eq!(mount.lowers, wanted);
     assert_eq!(mount.upper, Some(home(format!("diff/{}", own()))));
+}
+
+#[test]
+fn a_kernel_without_aufs_has_the_same_layout_mounted_by_the_union() {
+    let facts = Facts { filesystems: vec!["fuse".into()], ..on("ext4") };
+    let (kind, parents) = (LayerKind::Container, chain(2));
+    let create = CreateRequest { id: own(), kind, parents: Some(parents.clone()), settings: vec![] };
+    let made = Aufs::create_layer(&facts, &create).unwrap().steps;
+    assert_eq!(made[..made.len() - 2], create_steps(&create), "and a folder to work in");
+    let request = MountRequest { id: own(), kind, parents, read_only: false, settings: vec![] };
+    let steps = Aufs::mount(&facts, &request).unwrap().steps;
+    let Some(Step::MountUnion(mount)) = steps.last() else { panic!("{steps:?}") };
+    let [top, base] = [0, 1].map(|number| home(format!("diff/{}", chain(2)[number])));
+    assert_eq!(mount.lowers, [top, base]);
+    let upper = mount.upper.as_ref().unwrap();
+    let own = [home(format!("diff/{}", own())), home(format!("work/{}", own()))];
+    assert_eq!([&upper.upper, &upper.work], [&own[0], &own[1]]);
+    assert_eq!(mount.format, Whiteouts::Aufs);
+}
+
+/// What the kernel's aufs needs.
+fn create_steps(request: &CreateRequest) -> Vec<Step> {
+    Aufs::create_layer(&on("ext4"), request).unwrap().steps
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl StorageDriver for Btrfs {
             return Err(Refusal::Unsupported(Requirement::Btrfs));
         }
         size(settings)?;
-        Ok(Suitability { max_depth: u32::MAX })
+        Ok(Suitability { max_depth: u32::MAX, how: None })
     }
 
     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

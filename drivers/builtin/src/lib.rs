@@ -29,6 +29,7 @@ pub static BUILTIN: &[Builtin] = &[
     builtin!("btrfs"),
     builtin!("zfs"),
     builtin!("aufs"),
+    builtin!("fuse-overlay"),
     builtin!("devicemapper"),
     builtin!("vfs"),
 ];

@@ -87,7 +87,7 @@ impl StorageDriver for Devicemapper {
             return Err(Refusal::Unsupported(Requirement::ThinPools));
         }
         Options::read(facts, settings)?;
-        Ok(Suitability { max_depth: u32::MAX })
+        Ok(Suitability { max_depth: u32::MAX, how: None })
     }
 
     fn create_layer(facts: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

@@ -79,7 +79,7 @@ impl StorageDriver for Overlay {
             return missing(Requirement::TrustedXattrs);
         }
         // Whatever the chain, the overlay has one lower directory.
-        Ok(Suitability { max_depth: u32::MAX })
+        Ok(Suitability { max_depth: u32::MAX, how: None })
     }
 
     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

@@ -22,7 +22,7 @@
 mod depth;
 mod examples;
 mod layer;
-mod limit;
+pub mod limit;
 mod mount;
 
 use nacre_driver_sdk::{
@@ -85,7 +85,7 @@ impl StorageDriver for Overlay2 {
             return Err(unavailable("volatile"));
         }
         limit::limits(facts, settings)?;
-        Ok(Suitability { max_depth: depth::limit(overlay) })
+        Ok(Suitability { max_depth: depth::limit(overlay), how: None })
     }
 
     fn create_layer(facts: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {
@@ -157,4 +157,5 @@ impl StorageDriver for Overlay2 {
     }
 }
 
+#[cfg(feature = "component")]
 nacre_driver_sdk::export!(Overlay2);

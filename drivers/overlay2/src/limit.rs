@@ -3,7 +3,7 @@
 use nacre_driver_sdk::{Facts, OptionSpec, Refusal, Requirement, Setting, Settings, bytes, number};
 
 /// The options.
-pub(crate) fn options() -> [OptionSpec; 2] {
+pub fn options() -> [OptionSpec; 2] {
     [
         bytes("size", 0, "The most bytes that a container may write; 0 for all. Needs project quota."),
         number(
@@ -17,13 +17,16 @@ pub(crate) fn options() -> [OptionSpec; 2] {
 }
 
 /// The most bytes and the most files, as far as they are limited.
-pub(crate) struct Limits {
-    pub(crate) bytes: Option<u64>,
-    pub(crate) inodes: Option<u64>,
+#[derive(Debug)]
+pub struct Limits {
+    /// Bytes.
+    pub bytes: Option<u64>,
+    /// Files, directories among them.
+    pub inodes: Option<u64>,
 }
 
 /// The limits in force; none where nothing is limited. Refused where the file system cannot.
-pub(crate) fn limits(facts: &Facts, settings: &[Setting]) -> Result<Option<Limits>, Refusal> {
+pub fn limits(facts: &Facts, settings: &[Setting]) -> Result<Option<Limits>, Refusal> {
     let set = |value: u64| (value > 0).then_some(value);
     let limits = Limits {
         bytes: set(settings.bytes("size")?),

@@ -39,7 +39,7 @@ impl StorageDriver for Plain {
     }
 
     fn probe(facts: &Facts, _: &[Setting]) -> Result<Suitability, Refusal> {
-        Ok(Suitability { max_depth: overlay(facts)?.max_lowers })
+        Ok(Suitability { max_depth: overlay(facts)?.max_lowers, how: None })
     }
 
     fn create_layer(facts: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

@@ -40,7 +40,7 @@
 //!         if settings.flag("fast")? && !overlay.volatile {
 //!             return Err(unavailable("fast"));
 //!         }
-//!         Ok(Suitability { max_depth: 2 })
+//!         Ok(Suitability { max_depth: 2, how: None })
 //!     }
 //!
 //!     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {
@@ -124,17 +124,18 @@ pub use bindings::storage_driver::exports::nacre::storage::storage_driver::{
     Call, CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Planned, Suitability,
 };
 pub use bindings::storage_driver::nacre::storage::plan::{
-    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
-    OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing, Step,
-    SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync,
-    VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+    CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountUnion,
+    MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState,
+    Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool,
+    ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
 };
 pub use bindings::storage_driver::nacre::storage::types::{
     DepthFault, Error as Refusal, Facts, Filesystem, KernelVersion, LayerId, LayerKind, OptionFault,
     OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts, ZfsFacts,
 };
 pub use datasets::{
-    mount_aufs, mount_zfs, zfs_clone, zfs_create, zfs_destroy, zfs_destroy_snapshot, zfs_set, zfs_snapshot,
+    mount_aufs, mount_union, mount_zfs, zfs_clone, zfs_create, zfs_destroy, zfs_destroy_snapshot, zfs_set,
+    zfs_snapshot,
 };
 #[doc(hidden)]
 pub use driver::Exported;

@@ -60,7 +60,7 @@ impl StorageDriver for Vfs {
         if !facts.privileged {
             return Err(Refusal::Unsupported(Requirement::Privilege));
         }
-        Ok(Suitability { max_depth: u32::MAX })
+        Ok(Suitability { max_depth: u32::MAX, how: None })
     }
 
     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

@@ -69,7 +69,7 @@ impl StorageDriver for Zfs {
             let named = !settings.text("fsname")?.is_empty();
             return Err(if named { unavailable("fsname") } else { Refusal::Unsupported(Requirement::Zfs) });
         }
-        Ok(Suitability { max_depth: u32::MAX })
+        Ok(Suitability { max_depth: u32::MAX, how: None })
     }
 
     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

@@ -31,6 +31,8 @@ pub struct Info {
     pub candidates: Vec<CandidateSummary>,
     /// The most layers in a chain, the writable one included.
     pub max_depth: u32,
+    /// How the driver works here where there is more than one way, in its own words.
+    pub how: Option<String>,
     /// What the driver was told of this machine.
     pub facts: Facts,
     /// How layers are handed to overlayfs: `descriptors`, `names` or `option string`.
@@ -75,13 +77,15 @@ impl Engine {
             Some(driver) => driver.facts().clone(),
             None => crate::facts::probe(&nacre_sys::dir::Dir::open(self.root())?)?,
         };
+        let suitability = driver.as_ref().map(|driver| driver.probe()).transpose()?;
         Ok(Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             root: self.root().display().to_string(),
             run_dir: self.store.paths().run.display().to_string(),
             driver_reason: driver_reason(&selection),
             policy: format!("{} {}", selection.policy, selection.policy_version),
-            max_depth: driver.as_ref().map(|driver| driver.probe()).transpose()?.map_or(0, |it| it.max_depth),
+            max_depth: suitability.as_ref().map_or(0, |it| it.max_depth),
+            how: suitability.and_then(|it| it.how),
             driver: driver.map(|driver| driver.summary(true)),
             candidates: selection.candidates,
             facts,
@@ -123,7 +127,9 @@ impl Engine {
             let driver = self.ready(found)?;
             shown["Layout"] = in_contract_words(driver.layout());
             shown["Here"] = match driver.probe() {
-                Ok(suitability) => serde_json::json!({ "Suitable": true, "MaxDepth": suitability.max_depth }),
+                Ok(suitability) => {
+                    serde_json::json!({ "Suitable": true, "MaxDepth": suitability.max_depth, "How": suitability.how })
+                }
                 Err(error) => serde_json::json!({ "Suitable": false, "Reason": error.to_string() }),
             };
             shown["Examples"] = in_contract_words(&driver.examples()?);

@@ -74,6 +74,13 @@ fn step_fault(step: &Step) -> Option<String> {
             let places = || it.lowers.iter().chain(&it.upper).chain([&it.target]).find_map(Place::fault);
             longer("the lower branches", it.lowers.len(), ENTRIES).or_else(places)
         }
+        Step::MountUnion(it) => {
+            let upper = |OverlayUpper { upper, work }: &OverlayUpper| upper.fault().or_else(|| work.fault());
+            let places = || it.lowers.iter().chain([&it.target]).find_map(Place::fault);
+            longer("the lower directories", it.lowers.len(), ENTRIES)
+                .or_else(|| it.upper.as_ref().and_then(upper))
+                .or_else(places)
+        }
         Step::SetState(it) => key(&it.key).or_else(|| longer("the value", it.value.len(), SMALL)),
         Step::RemoveState(name) => key(name),
         Step::ThinPool(it) => match &it.storage {
@@ -138,7 +145,8 @@ impl Answer for HomeLayout {
 
 impl Answer for Suitability {
     fn fault(&self) -> Option<String> {
-        (self.max_depth == 0).then(|| "a driver that can mount no layer at all".into())
+        let none = (self.max_depth == 0).then(|| "a driver that can mount no layer at all".into());
+        none.or_else(|| longer("how it works here", self.how.as_ref().map_or(0, String::len), 256))
     }
 }
 

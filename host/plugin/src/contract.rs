@@ -12,10 +12,10 @@ pub mod types {
 /// Plans and their steps (`wit/plan.wit`).
 pub mod plan {
     pub use crate::bindings::nacre::storage::plan::{
-        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountZfs,
-        OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState, Sharing,
-        Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool, ThinSnapshot,
-        ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+        CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountUnion,
+        MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState,
+        Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool,
+        ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -94,6 +94,7 @@ impl Step {
             Step::ZfsDestroySnapshot(_) => "zfs-destroy-snapshot",
             Step::MountZfs(_) => "mount-zfs",
             Step::MountAufs(_) => "mount-aufs",
+            Step::MountUnion(_) => "mount-union",
             Step::MountOverlay(_) => "mount-overlay",
             Step::MountBind(_) => "mount-bind",
             Step::MountTmpfs(_) => "mount-tmpfs",
@@ -134,6 +135,7 @@ impl Step {
             | Step::ZfsDestroySnapshot(_)
             | Step::MountZfs(_) => &[Grant::Zfs],
             Step::MountAufs(_) => &[Grant::MountAufs],
+            Step::MountUnion(_) => &[Grant::MountUnion],
             Step::MountOverlay(_) => &[Grant::MountOverlay],
             Step::MountBind(_) => &[Grant::MountBind],
             Step::MountTmpfs(_) => &[Grant::MountTmpfs],
@@ -142,6 +144,7 @@ impl Step {
                 Grant::MountBind,
                 Grant::MountTmpfs,
                 Grant::MountAufs,
+                Grant::MountUnion,
                 Grant::Zfs,
                 Grant::Thin,
             ],
@@ -172,6 +175,7 @@ impl Grant {
             Grant::Limit => "limit",
             Grant::Zfs => "zfs",
             Grant::MountAufs => "mount-aufs",
+            Grant::MountUnion => "mount-union",
             Grant::Thin => "thin",
         }
     }
@@ -179,7 +183,7 @@ impl Grant {
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Grant; 10] = [
+    pub const ALL: [Grant; 11] = [
         Grant::Tree,
         Grant::MountOverlay,
         Grant::MountBind,
@@ -189,6 +193,7 @@ impl Grant {
         Grant::Limit,
         Grant::Zfs,
         Grant::MountAufs,
+        Grant::MountUnion,
         Grant::Thin,
     ];
 
@@ -215,6 +220,9 @@ impl Grant {
                 "make, snapshot, clone, limit, mount and destroy datasets of ZFS below its base dataset"
             }
             Grant::MountAufs => "mount aufs on its own folders",
+            Grant::MountUnion => {
+                "mount its own folders as one tree by nacre's union, which a process serves (FUSE)"
+            }
             Grant::Thin => {
                 "keep a thin pool, on files of its own or on devices that you name, with a volume for each layer"
             }
@@ -271,6 +279,7 @@ pub(crate) fn describe_requirement(requirement: Requirement) -> &'static str {
             "ZFS cannot be used: its programs are missing, or there is no dataset under the storage root"
         }
         Requirement::Aufs => "this kernel has no aufs",
+        Requirement::Fuse => "this kernel has no FUSE",
         Requirement::Btrfs => "the file system of the storage root is not btrfs",
         Requirement::ThinPools => "this kernel has no device-mapper with thin pools",
         Requirement::FilesystemTools => {

@@ -260,7 +260,7 @@ pub(crate) fn finish(target: &Dir, read_only: bool) -> Result<(), Errno> {
     let path = rustix::fs::readlink(crate::dir::proc_path(target.as_fd()), Vec::new())?;
     let top = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let set = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
-    set_attributes(top.as_fd(), set, libc::MS_PRIVATE)
+    set_attributes(top.as_fd(), set, 0, libc::MS_PRIVATE)
 }
 
 /// A mount that is attached to a shared one becomes shared itself.

@@ -1,4 +1,4 @@
-//! nacre as its own helper: the processes that start containers and wait for them are this program too.
+//! nacre as its own helper: the processes that start containers, wait for them, and serve unions are this program too.
 
 use nacre_engine::Engine;
 use nacre_runtime::ExitInfo;
@@ -7,6 +7,7 @@ use nacre_runtime::ExitInfo;
 /// come before all else in `main`.
 pub fn helper_main() {
     nacre_runtime::helper_main(ended);
+    nacre_union::fuse::helper_main();
 }
 
 /// The end of a detached container. What is said here goes to the log of its monitor.

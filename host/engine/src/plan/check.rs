@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nacre_plugin::description::Grant;
 use nacre_plugin::plan::{OverlayOption, Step};
-use nacre_plugin::types::{Place, Root, Setting};
+use nacre_plugin::types::{Place, Root, Setting, Whiteouts};
 
 use super::Plan;
 
@@ -180,6 +180,16 @@ impl StepCheck<'_> {
                 s.upper.iter().try_for_each(|place| self.owned(place))?;
                 self.owned(&s.target)?;
                 self.value(!s.lowers.is_empty(), "a union without a lower branch")
+            }
+            Step::MountUnion(s) => {
+                s.lowers.iter().try_for_each(|place| self.readable(place))?;
+                self.owned(&s.target)?;
+                if let Some(upper) = &s.upper {
+                    self.owned(&upper.upper)?;
+                    self.owned(&upper.work)?;
+                }
+                self.value(!s.lowers.is_empty(), "a union without a lower directory")?;
+                self.value(s.format != Whiteouts::None, "a union in which nothing can be deleted")
             }
             Step::Unmount(place) => self.owned(place),
             Step::SetState(s) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nacre_plugin::plan::{Limit, MountAufs, OverlayOption, PoolStorage, Sharing, Step};
+use nacre_plugin::plan::{Limit, MountAufs, OverlayOption, OverlayUpper, PoolStorage, Sharing, Step};
 use nacre_plugin::types::Place;
 
 use super::Roots;
@@ -58,6 +58,7 @@ pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
             (roots.absolute(&s.target), if s.read_only { format!("{source}, read-only") } else { source })
         }
         Step::MountAufs(s) => (roots.absolute(&s.target), branches(s)),
+        Step::MountUnion(s) => (roots.absolute(&s.target), stack(&s.lowers, s.upper.as_ref()).join(", ")),
         Step::Unmount(place) => (roots.absolute(place), String::new()),
         Step::SetState(s) => (PathBuf::from(&s.key), format!("{} bytes", s.value.len())),
         Step::RemoveState(key) => (PathBuf::from(key), String::new()),
@@ -136,6 +137,15 @@ fn branches(s: &MountAufs) -> String {
     upper.into_iter().chain(lowers).collect::<Vec<_>>().join(":")
 }
 
+fn stack(lowers: &[Place], upper: Option<&OverlayUpper>) -> Vec<String> {
+    let lowers = match lowers {
+        [one] => format!("lower {}", one.path),
+        [first, .., last] => format!("{} lowers {} … {}", lowers.len(), first.path, last.path),
+        [] => "no lower".to_owned(),
+    };
+    vec![lowers, upper.map_or_else(|| "read-only".to_owned(), |upper| format!("upper {}", upper.upper.path))]
+}
+
 fn limits(s: &Limit) -> String {
     let bytes = s.bytes.map(|n| format!("at most {n} bytes"));
     let inodes = s.inodes.map(|n| format!("at most {n} files"));
@@ -159,16 +169,7 @@ fn pool(s: &nacre_plugin::plan::ThinPool) -> String {
 }
 
 fn overlay(s: &nacre_plugin::plan::MountOverlay) -> String {
-    let name = |p: &Place| p.path.clone();
-    let mut words = vec![match s.lowers.as_slice() {
-        [one] => format!("lower {}", name(one)),
-        [first, .., last] => format!("{} lowers {} … {}", s.lowers.len(), name(first), name(last)),
-        [] => "no lower".to_owned(),
-    }];
-    match &s.upper {
-        Some(upper) => words.push(format!("upper {}", name(&upper.upper))),
-        None => words.push("read-only".to_owned()),
-    }
+    let mut words = stack(&s.lowers, s.upper.as_ref());
     words.extend(s.options.iter().map(|option| match option {
         OverlayOption::Index(on) => format!("index={}", on_off(*on)),
         OverlayOption::Metacopy(on) => format!("metacopy={}", on_off(*on)),

@@ -3,12 +3,11 @@
 //! The options are overlayfs's. It returns when the mount is there; a server stays that ends with the mount.
 //! mount(8) starts it for `mount -t fuse.nacre-union`. `-f` serves in the foreground.
 
-use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use nacre_sys::Dir;
-use nacre_union::fuse::{ServeOptions, mount};
+use nacre_union::fuse::{ServeOptions, launch, leave_session};
 use nacre_union::live::policy::Whole;
 use nacre_union::live::{DirectoryRename, Options, Tree};
 use nacre_union::{Layer, Whiteouts};
@@ -53,22 +52,9 @@ fn main() -> ExitCode {
 /// Start a server and wait until it has mounted.
 fn start(words: &[String]) -> Result<(), String> {
     let this = std::env::current_exe().map_err(|e| e.to_string())?;
-    let mut server = Command::new(this)
-        .args(words)
-        .env(SERVER, "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| e.to_string())?;
-    let mut said = String::new();
-    if let Some(mut out) = server.stdout.take() {
-        out.read_to_string(&mut said).map_err(|e| e.to_string())?;
-    }
-    if said == "mounted\n" {
-        return Ok(());
-    }
-    let _ = server.wait();
-    Err(format!("{} is not mounted", words.get(1).map_or("", String::as_str)))
+    let mut server = Command::new(this);
+    server.args(words).env(SERVER, "1");
+    launch(server).map_err(|e| e.to_string())
 }
 
 fn serve(asked: Asked, told: bool) -> Result<(), String> {
@@ -86,26 +72,10 @@ fn serve(asked: Asked, told: bool) -> Result<(), String> {
         (None, None) => Tree::read_only(lowers, asked.options),
         _ => return Err("upperdir and workdir go together".into()),
     };
-    let mounted = tree.map_err(|e| shown(&e)).and_then(|tree| {
-        mount(tree, &asked.at, &asked.serve).map_err(|e| format!("mount {}: {e}", asked.at.display()))
-    })?;
     if told {
-        leave_the_starter().map_err(|e| shown(&e))?;
+        leave_session();
     }
-    mounted.serve().map_err(|e| shown(&e))
-}
-
-/// Tell the process that waits, and have nothing more to do with its session, directory and files.
-fn leave_the_starter() -> std::io::Result<()> {
-    let mut out = std::io::stdout();
-    out.write_all(b"mounted\n")?;
-    out.flush()?;
-    let _ = rustix::process::setsid();
-    std::env::set_current_dir("/")?;
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
-    Ok(())
+    nacre_union::fuse::serve(tree.map_err(|e| shown(&e))?, &asked.at, &asked.serve, told)
 }
 
 fn parse(words: &[String]) -> Result<Asked, String> {

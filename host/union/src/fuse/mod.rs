@@ -10,6 +10,7 @@ mod handles;
 mod list;
 mod ops;
 mod reply;
+mod service;
 
 use std::io;
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use nacre_sys::mount::FuseOptions;
 
 use crate::live::Tree;
 use handles::Handles;
+pub use service::{Service, helper_main, launch, leave_session, serve, start};
 
 /// How a tree is served.
 #[derive(Debug, Clone)]

@@ -36,7 +36,10 @@ impl StorageDriver for Broken {
 
     fn probe(facts: &Facts, settings: &[Setting]) -> Result<Suitability, Refusal> {
         let lie = Lie::of(settings)?;
-        Ok(Suitability { max_depth: limit(facts)? + if lie.is("promises-too-much") { 20 } else { 0 } })
+        Ok(Suitability {
+            max_depth: limit(facts)? + if lie.is("promises-too-much") { 20 } else { 0 },
+            how: None,
+        })
     }
 
     fn create_layer(facts: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

@@ -122,7 +122,7 @@ impl StorageDriver for Hostile {
     }
 
     fn probe(_: &Facts, _: &[Setting]) -> Result<Suitability, Refusal> {
-        Ok(Suitability { max_depth: 500 })
+        Ok(Suitability { max_depth: 500, how: None })
     }
 
     fn create_layer(_: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {

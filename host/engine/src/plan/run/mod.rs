@@ -6,10 +6,11 @@ pub(crate) mod zfs;
 
 use std::collections::BTreeSet;
 
-use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, OverlayOption, Sharing, Step};
-use nacre_plugin::types::{Place, Root};
+use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, MountUnion, OverlayOption, Sharing, Step};
+use nacre_plugin::types::{Place, Root, Whiteouts};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
 
+use nacre_union::fuse::Service;
 use rustix::fs::{Mode, OFlags};
 
 use super::Roots;
@@ -108,6 +109,7 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::ZfsDestroySnapshot(s) => zfs::destroy_snapshot(roots, s),
         Step::MountZfs(s) => zfs::mount(roots, s),
         Step::MountAufs(s) => mount_aufs(roots, s),
+        Step::MountUnion(s) => mount_union(roots, s),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
@@ -144,6 +146,7 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
         Step::ZfsClone(s) => zfs::destroy(roots, &s.target),
         Step::MountZfs(s) => end_mount(roots, &s.target),
         Step::MountAufs(s) => end_mount(roots, &s.target),
+        Step::MountUnion(s) => end_mount(roots, &s.target),
         Step::ThinCreate(s) => thin::discard(roots, &s.volume),
         Step::ThinSnapshot(s) => thin::discard(roots, &s.volume),
         Step::ThinActivate(volume) => thin::deactivate(roots, volume),
@@ -224,6 +227,26 @@ fn mount_aufs(roots: &Roots, s: &MountAufs) -> Done {
     let lowers = s.lowers.iter().map(|place| roots.open_place(place)).collect::<Result<Vec<_>, _>>()?;
     let upper = s.upper.as_ref().map(|place| roots.open_own(place)).transpose()?;
     mount::aufs(&lowers, upper.as_ref(), &roots.open_own(&s.target)?)
+}
+
+/// The server opens the directories by their paths: it is another process, and outlives this one.
+fn mount_union(roots: &Roots, s: &MountUnion) -> Done {
+    let lowers = s.lowers.iter().map(|place| roots.open_place(place)?.real_path());
+    let upper = s.upper.as_ref().map(|u| {
+        Ok::<_, nacre_sys::Error>((
+            roots.open_own(&u.upper)?.real_path()?,
+            roots.open_own(&u.work)?.real_path()?,
+        ))
+    });
+    nacre_union::fuse::start(&Service {
+        lowers: lowers.collect::<Result<_, _>>()?,
+        upper: upper.transpose()?,
+        at: roots.open_own(&s.target)?.real_path()?,
+        whiteouts: match s.format {
+            Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
+            Whiteouts::Overlay | Whiteouts::None => nacre_union::Whiteouts::Overlay,
+        },
+    })
 }
 
 fn options(given: &[OverlayOption]) -> OverlayOptions {

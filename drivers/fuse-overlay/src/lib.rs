@@ -1,0 +1,122 @@
+//! overlay2's layout, mounted by nacre's own union in place of the kernel's overlayfs.
+//!
+//! What lies on disk is overlay2's to the last byte, so its planner is used for all of it; a mount of overlayfs in
+//! its answers becomes one of the union.
+
+use nacre_driver_overlay2::{Overlay2, limit};
+use nacre_driver_sdk::{
+    Call, CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, Grant, HomeLayout,
+    MountRequest, Mounted, OverlayFacts, Place, Plan, Refusal, Requirement, Role, Setting, Step,
+    StorageDriver, Suitability, Whiteouts, mount_union,
+};
+
+/// The driver.
+#[derive(Debug)]
+pub struct FuseOverlay;
+
+/// What the union takes: its server holds each layer open.
+const MAX_LAYERS: u32 = 500;
+
+/// The facts on which overlay2's planner plans for the union: no limit but [`MAX_LAYERS`], and no mount option.
+fn for_union(facts: &Facts) -> Facts {
+    let overlay = OverlayFacts {
+        lowers_one_by_one: true,
+        max_lowers: MAX_LAYERS,
+        max_option_bytes: 0,
+        index: false,
+        metacopy: false,
+        redirect_dir: false,
+        volatile: false,
+        userxattr: false,
+    };
+    Facts { overlay: Some(overlay), ..facts.clone() }
+}
+
+fn by_union(step: Step) -> Step {
+    match step {
+        Step::MountOverlay(it) => mount_union(it.lowers, it.upper, &it.target, Whiteouts::Overlay),
+        other => other,
+    }
+}
+
+impl StorageDriver for FuseOverlay {
+    fn describe() -> Description {
+        Description {
+            name: "fuse-overlay".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            summary: "One folder for each layer, in overlay2's layout, stacked by nacre's own union.".into(),
+            roles: vec![Role::StorageDriver],
+            grants: vec![Grant::Tree, Grant::MountUnion, Grant::MountBind, Grant::Limit],
+            options: limit::options().into(),
+        }
+    }
+
+    fn layout() -> HomeLayout {
+        Overlay2::layout()
+    }
+
+    fn probe(facts: &Facts, settings: &[Setting]) -> Result<Suitability, Refusal> {
+        let missing = |requirement| Err(Refusal::Unsupported(requirement));
+        if !facts.privileged {
+            return missing(Requirement::Privilege);
+        }
+        if !facts.filesystems.iter().any(|name| name == "fuse") {
+            return missing(Requirement::Fuse);
+        }
+        if !facts.home.trusted_xattrs {
+            return missing(Requirement::TrustedXattrs);
+        }
+        limit::limits(facts, settings)?;
+        Ok(Suitability { max_depth: MAX_LAYERS, how: None })
+    }
+
+    fn create_layer(facts: &Facts, request: &CreateRequest) -> Result<Created, Refusal> {
+        Overlay2::create_layer(&for_union(facts), request)
+    }
+
+    fn commit(facts: &Facts, request: &CommitRequest) -> Result<Plan, Refusal> {
+        Overlay2::commit(&for_union(facts), request)
+    }
+
+    fn mount(facts: &Facts, request: &MountRequest) -> Result<Mounted, Refusal> {
+        let mounted = Overlay2::mount(&for_union(facts), request)?;
+        Ok(Mounted { steps: mounted.steps.into_iter().map(by_union).collect(), ..mounted })
+    }
+
+    fn unmount(id: &str) -> Result<Plan, Refusal> {
+        Overlay2::unmount(id)
+    }
+
+    fn remove(id: &str) -> Result<Plan, Refusal> {
+        Overlay2::remove(id)
+    }
+
+    fn usage(id: &str) -> Result<Place, Refusal> {
+        Overlay2::usage(id)
+    }
+
+    fn diff(id: &str) -> Result<Difference, Refusal> {
+        Overlay2::diff(id)
+    }
+
+    fn footprint(id: &str) -> Result<Vec<Place>, Refusal> {
+        Overlay2::footprint(id)
+    }
+
+    /// overlay2's, but for what only overlayfs has.
+    fn examples() -> Vec<Example> {
+        let known = |example: &Example| !example.title.contains("volatile");
+        let own = |mut example: Example| {
+            if let Call::Create(CreateRequest { settings, .. }) | Call::Mount(MountRequest { settings, .. }) =
+                &mut example.call
+            {
+                settings.retain(|setting| setting.name != "volatile");
+            }
+            example.steps = example.steps.into_iter().map(by_union).collect();
+            example
+        };
+        Overlay2::examples().into_iter().filter(known).map(own).collect()
+    }
+}
+
+nacre_driver_sdk::export!(FuseOverlay);
