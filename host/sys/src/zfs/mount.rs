@@ -77,7 +77,7 @@ pub fn unmount(at: &Dir, rel: impl AsRef<Path>) -> Result<bool> {
     // Named and not opened: what is opened is closed again, of which zfs-fuse must not be told too late.
     let dataset =
         match at.open_beneath(rel, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(dir) if answers_as_fuse(&dir, rel)? => {
+            Ok(dir) if answers_as_fuse(&dir) => {
                 let link = proc_path(dir.as_fd());
                 user_space_dataset(&std::fs::read_link(&link).on("read link", &link)?)?
             }
@@ -104,8 +104,8 @@ fn legacy_again(dataset: &str) -> Result<()> {
 /// The kernel tells a FUSE server of closed files later, and not at all once the mount has ended; zfs-fuse then
 /// waits for ever, deaf to all else, until the last file is closed (its `zfsfuse_destroy`). Requests are in order:
 /// when it has answered this one it has been told of every file that was closed before.
-fn answers_as_fuse(dir: &OwnedFd, rel: &Path) -> Result<bool> {
-    Ok(rustix::fs::fstatfs(dir).on("statfs", rel)?.f_type == FUSE_MAGIC)
+fn answers_as_fuse(dir: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(dir).is_ok_and(|found| found.f_type == FUSE_MAGIC)
 }
 
 /// The dataset that zfs-fuse has mounted right at a path.
