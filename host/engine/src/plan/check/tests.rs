@@ -254,7 +254,9 @@ fn what_a_component_returns_beside_a_plan_is_the_layers_own() {
     assert_eq!(beside(&at("diff"), &footprint), Ok(()));
     for place in [home(format!("{}/diff", other())), home("l"), home("elsewhere"), home("")] {
         assert!(beside(&place, &footprint).is_err(), "{place}");
-        // Nor does it become so by a footprint that says it is.
+    }
+    // Nor do they become so by a footprint that says they are.
+    for place in [home(format!("{}/diff", other())), home("l"), home("")] {
         assert!(beside(&place, &[home(own()), place.clone()]).is_err(), "{place}");
     }
 }
