@@ -257,7 +257,9 @@ impl Engine {
         for driver in &mut drivers {
             driver.current = Some(&driver.name) == current.as_ref() || driver.name == policy;
         }
-        drivers.sort_by(|a, b| (a.roles != b.roles, &a.name).cmp(&(false, &b.name)));
+        let is_policy =
+            |driver: &DriverSummary| driver.roles.first() == Some(&Role::SelectionPolicy.to_string());
+        drivers.sort_by_key(|driver| (is_policy(driver), driver.name.clone()));
         Ok(drivers)
     }
 

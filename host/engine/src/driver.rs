@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use nacre_plugin::description::Grant;
+use nacre_plugin::description::{Grant, OptionSpec};
 use nacre_plugin::plan::Step;
 use nacre_plugin::storage::{
     CommitRequest, CreateRequest, Difference, Example, HomeLayout, MountRequest, Suitability,
@@ -92,6 +92,8 @@ pub(crate) struct Driver {
     facts: Facts,
     layout: HomeLayout,
     settings: Vec<Setting>,
+    /// Those that are not what the component itself has for a default: the user's words.
+    chosen: Vec<Setting>,
 }
 
 impl Driver {
@@ -104,10 +106,15 @@ impl Driver {
         settings: Vec<Setting>,
     ) -> Result<Self, Error> {
         let Found { component, grants, origin } = found;
+        let own_words = |setting: &&Setting| {
+            let is_it = |option: &&OptionSpec| option.name == setting.name && option.default == setting.value;
+            !component.description().options.iter().any(|option| is_it(&option))
+        };
+        let chosen: Vec<_> = settings.iter().filter(own_words).cloned().collect();
         let mut roots = Roots::open(root, run, &component.description().name)?;
         let mut facts = facts(roots.home())?;
         if grants.contains(&Grant::Zfs)
-            && let Some(base) = Base::find(roots.home(), &component.description().name, &settings)?
+            && let Some(base) = Base::find(roots.home(), &component.description().name, &chosen)?
         {
             facts.zfs = Some(base.facts()?);
             roots = roots.with_datasets(base);
@@ -115,7 +122,7 @@ impl Driver {
         facts.thin_pools = grants.contains(&Grant::Thin) && nacre_sys::dm::is_available();
         let instance: Box<dyn StorageDriver> = Box::new(component.driver(state)?);
         let layout = instance.layout()?;
-        Ok(Self { facts, component, grants, origin, instance, roots, layout, settings })
+        Ok(Self { facts, component, grants, origin, instance, roots, layout, settings, chosen })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -232,7 +239,8 @@ impl Driver {
             Difference::Tree(place) => (place, Whiteouts::None),
             Difference::Mounted => return Ok(None),
         };
-        Ok(Some((self.roots.open_place(&place)?, format)))
+        // Changes are written there too: no link leads elsewhere.
+        Ok(Some((self.roots.open_own(&place)?, format)))
     }
 
     /// The entries of the home that belong to a layer.
@@ -249,22 +257,20 @@ impl Driver {
         place: Option<&Place>,
     ) -> Result<Prepared, Error> {
         let footprint = self.instance.footprint(layer)?;
-        let rules = Rules {
-            grants: self.grants(),
-            layer,
-            footprint: &footprint,
-            shared: &self.layout.shared,
-            settings: &self.settings,
-        };
+        let rules = self.rules(layer, &footprint);
         check(&steps, &rules)
-            .and_then(|()| place.map_or(Ok(()), |place| check_place(place, layer, &footprint)))
+            .and_then(|()| place.map_or(Ok(()), |place| check_place(place, &rules)))
             .map_err(|source| self.refused(operation.name(), source))?;
         Ok(Prepared { operation, layer: layer.to_owned(), steps })
     }
 
     fn check_place(&self, place: &Place, layer: &str) -> Result<(), Error> {
         let footprint = self.instance.footprint(layer)?;
-        check_place(place, layer, &footprint).map_err(|source| self.refused("answer", source))
+        check_place(place, &self.rules(layer, &footprint)).map_err(|source| self.refused("answer", source))
+    }
+
+    fn rules<'a>(&'a self, layer: &'a str, footprint: &'a [Place]) -> Rules<'a> {
+        Rules { grants: self.grants(), layer, footprint, shared: &self.layout.shared, settings: &self.chosen }
     }
 
     fn refused(&self, operation: &'static str, source: PlanFault) -> Error {

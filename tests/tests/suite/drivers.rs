@@ -59,7 +59,7 @@ fn main_job(driver: &'static str, kind: FsKind) {
     assert_eq!(nacre.rows(["images", "--no-trunc"])[0]["ID"].as_str().unwrap(), image.id());
 
     let script = "echo changed >> /srv/app/main.py; rm /srv/app/empty; mkdir /srv/app/made; \
-                  ln /srv/app/main.py /srv/app/linked; chmod 700 /srv/app/blob; echo hello";
+                  ln /srv/app/main.py /srv/app/linked; chmod 700 /srv/app/blob; python3 -Bc 'print(\"hello\")'";
     assert_eq!(nacre.ok(["run", "--name", "box", image.reference, "sh", "-c", script]), "hello\n");
     let mut diff: Vec<String> = nacre.ok(["diff", "box"]).lines().map(str::to_owned).collect();
     diff.sort();

@@ -65,7 +65,8 @@ fn the_main_job_is_done_by_zfs() {
         nacre.load(&image.docker());
         assert_eq!(nacre.rows(["images", "--no-trunc"])[0]["ID"].as_str().unwrap(), image.id());
 
-        let script = "echo changed >> /srv/app/main.py; rm /srv/app/empty; mkdir /srv/app/made; echo hello";
+        let script = "echo changed >> /srv/app/main.py; rm /srv/app/empty; mkdir /srv/app/made; \
+                      python3 -Bc 'print(\"hello\")'";
         assert_eq!(nacre.ok(["run", "--name", "box", image.reference, "sh", "-c", script]), "hello\n");
         let expected = ["A /srv/app/made", "C /srv", "C /srv/app", "C /srv/app/main.py", "D /srv/app/empty"];
         assert_eq!(sorted(&nacre.ok(["diff", "box"])), expected);

@@ -92,26 +92,32 @@ pub(crate) struct Rules<'a> {
 /// Check every step. The footprint is checked too: it may reach neither into another layer's folder nor
 /// around a shared one.
 pub(crate) fn check(steps: &Plan, rules: &Rules<'_>) -> Result<(), PlanFault> {
-    for place in rules.footprint {
-        plain(place)
-            .and_then(|()| not_empty(place))
-            .and_then(|()| own_folder(place, rules.layer))
-            .and_then(|()| not_shared(place, rules.shared))
-            .and_then(|()| thin::not_kept(place, rules.grants))
-            .map_err(|why| PlanFault::Place { path: printable(&place.path), why })?;
-    }
+    check_footprint(rules)?;
     if steps.len() > MAX_STEPS {
         return Err(PlanFault::TooManySteps(steps.len()));
     }
     steps.iter().enumerate().try_for_each(|(i, step)| StepCheck { rules, number: i + 1, step }.run())
 }
 
+/// What a component says belongs to a layer: folders named after it, and nothing that the host keeps.
+fn check_footprint(rules: &Rules<'_>) -> Result<(), PlanFault> {
+    rules.footprint.iter().try_for_each(|place| {
+        plain(place)
+            .and_then(|()| not_empty(place))
+            .and_then(|()| own_folder(place, rules.layer))
+            .and_then(|()| not_shared(place, rules.shared))
+            .and_then(|()| thin::not_kept(place, rules.grants))
+            .map_err(|why| PlanFault::Place { path: printable(&place.path), why })
+    })
+}
+
 /// Check a place that a component returns beside a plan: a content directory, a mount's target.
-pub(crate) fn check_place(place: &Place, layer: &str, footprint: &[Place]) -> Result<(), PlanFault> {
+pub(crate) fn check_place(place: &Place, rules: &Rules<'_>) -> Result<(), PlanFault> {
+    check_footprint(rules)?;
     plain(place)
         .and_then(|()| not_empty(place))
-        .and_then(|()| own_folder(place, layer))
-        .and_then(|()| within(place, footprint))
+        .and_then(|()| own_folder(place, rules.layer))
+        .and_then(|()| within(place, rules.footprint))
         .map_err(|why| PlanFault::Place { path: printable(&place.path), why })
 }
 

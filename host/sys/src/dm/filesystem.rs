@@ -105,7 +105,7 @@ pub fn grow(kind: Filesystem, device: &Path, target: &Dir) -> Result<()> {
     let (_, used) = identify(device)?.unwrap_or((kind, 0));
     // What is less than a block group's worth stays unused.
     const SPARE: u64 = 1 << 20;
-    if used + SPARE > block_device_bytes(device)? {
+    if used.saturating_add(SPARE) > block_device_bytes(device)? {
         return Ok(());
     }
     match kind {

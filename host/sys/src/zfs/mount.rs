@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{FsWord, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::program::zfs;
 use super::{Fault, KERNEL, USER_SPACE, get, set};
@@ -33,7 +33,10 @@ pub fn mount(dataset: &str, target: &Dir, read_only: bool) -> Result<()> {
         by_property(dataset, target)?;
     }
     mount::finish(target, read_only).map_err(|e| {
-        let _ = unmount(target, "");
+        // The descriptor is of what the mount covers; its path leads to the mount.
+        if let Ok(top) = target.real_path() {
+            let _ = rustix::mount::unmount(top, UnmountFlags::DETACH);
+        }
         failed(target, "mount_setattr", &[], e)
     })
 }

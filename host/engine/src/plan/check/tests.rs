@@ -154,7 +154,7 @@ fn a_path_is_plain_names_below_its_root() {
         ] {
             refused(step, words);
         }
-        let fault = check_place(&place(), &own(), &[home(own())]).unwrap_err().to_string();
+        let fault = beside(&place(), &[home(own())]).unwrap_err().to_string();
         assert!(fault.contains(words), "{path:?}: {fault}");
     }
 }
@@ -251,10 +251,19 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
 #[test]
 fn what_a_component_returns_beside_a_plan_is_the_layers_own() {
     let footprint = [home(own())];
-    assert_eq!(check_place(&at("diff"), &own(), &footprint), Ok(()));
+    assert_eq!(beside(&at("diff"), &footprint), Ok(()));
     for place in [home(format!("{}/diff", other())), home("l"), home("elsewhere"), home("")] {
-        assert!(check_place(&place, &own(), &footprint).is_err(), "{place}");
+        assert!(beside(&place, &footprint).is_err(), "{place}");
     }
+    // Nor do they become so by a footprint that says they are.
+    for place in [home(format!("{}/diff", other())), home("l"), home("")] {
+        assert!(beside(&place, &[home(own()), place.clone()]).is_err(), "{place}");
+    }
+}
+
+fn beside(place: &Place, footprint: &[Place]) -> Result<(), PlanFault> {
+    let shared = ["l".to_owned()];
+    check_place(place, &Rules { grants: &ALL, layer: &own(), footprint, shared: &shared, settings: &[] })
 }
 
 #[test]

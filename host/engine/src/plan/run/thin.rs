@@ -83,11 +83,8 @@ pub(super) fn mount(roots: &Roots, step: &ThinMount) -> Done {
 pub(super) fn sync(roots: &Roots, step: &ThinSync) -> Done {
     let Err(error) = nacre_sys::sync::syncfs(&roots.open_own(&step.at)?) else { return Ok(()) };
     // The kernel says EIO, whatever the cause.
-    let full = match OpenPool::known(roots.home())? {
-        Some(pool) => pool.full()?,
-        None => None,
-    };
-    let error = full.unwrap_or(error);
+    let full = || OpenPool::known(roots.home()).ok().flatten()?.full().ok().flatten();
+    let error = full().unwrap_or(error);
     if step.required {
         return Err(error);
     }
