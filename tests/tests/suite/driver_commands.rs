@@ -130,6 +130,13 @@ fn a_driver_that_holds_layers_wins_and_two_of_them_need_one_to_be_named() {
     assert_eq!(bench.nacre.ok(["inspect", "-f", "{{.Driver}}", "box"]), "vfs\n");
     bench.nacre.ok(["--driver", "overlay2", "create", "--name", "other", "base:1", "/x"]);
     assert_eq!(bench.nacre.ok(["inspect", "-f", "{{.Driver}}", "other"]), "overlay2\n");
+    // To name one, to ask and to take the name back exclude one another; the global option does not.
+    for both in [["--auto", "overlay2"], ["--explain", "overlay2"], ["--auto", "--explain"]] {
+        bench.nacre.run(["driver", "select"].into_iter().chain(both)).failed_with(2);
+    }
+    assert_eq!(bench.nacre.ok(["driver", "select"]), "vfs\n");
+    let asked = bench.nacre.ok(["--driver", "overlay2", "driver", "select", "--explain"]);
+    assert!(asked.contains("overlay2"), "{asked}");
     bench.nacre.run(["driver", "select", "--auto"]).failed_with(2);
     let info = bench.nacre.ok(["--driver", "vfs", "info"]);
     assert!(info.contains("In Other Drivers: overlay2 (2 layers, 1 containers)"), "{info}");

@@ -27,13 +27,13 @@ use crate::out::listing::{Column, Listing};
   nacre driver select --explain --format '{{.Name}}: {{.Verdict}}'")]
 pub struct Select {
     /// Show every driver with its reasons, the best first
-    #[arg(long, conflicts_with_all = ["driver", "auto"])]
+    #[arg(long, conflicts_with_all = ["name", "auto"])]
     explain: bool,
     /// Ask this policy, by name or file, and not the one in use; nothing is changed
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["driver", "auto"])]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["name", "auto"])]
     policy: Option<String>,
     /// No driver is named any more: the policy chooses
-    #[arg(long, conflicts_with = "driver")]
+    #[arg(long, conflicts_with = "name")]
     auto: bool,
     #[command(flatten)]
     format: Format,
