@@ -32,6 +32,7 @@ mod files;
 mod filling;
 mod image;
 mod info;
+mod inventory;
 mod journal;
 mod layer;
 mod load;

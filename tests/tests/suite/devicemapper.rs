@@ -232,6 +232,28 @@ fn a_pool_comes_back_after_a_reboot() {
 }
 
 #[test]
+fn a_pool_whose_files_are_away_is_not_made_anew() {
+    let Some(bed) = Bed::new(&[]) else { return };
+    bed.load(&two_layers());
+    bed.ok(&["create", "--name", "box", "app:1", "/x"]);
+    for file in ["data", "metadata"] {
+        bed.lose_devices();
+        let (here, away) = (bed.home().join("devicemapper").join(file), bed.home().join("devicemapper/away"));
+        std::fs::rename(&here, &away).unwrap();
+        let refused = bed.run(&["mount", "box"]).failed();
+        assert!(refused.stderr.contains("is not there") && refused.stderr.contains(file), "{refused}");
+        bed.run(&["create", "app:1", "/x"]).failed();
+        assert!(!here.exists(), "an empty file was made in its place");
+        std::fs::rename(&away, &here).unwrap();
+        let tree = PathBuf::from(bed.ok(&["mount", "box"]));
+        assert_eq!(std::fs::read(tree.join("top")).unwrap(), b"3");
+        bed.ok(&["umount", "box"]);
+    }
+    bed.assert_agreed(3, "the files are back");
+    bed.ok(&["rm", "box"]);
+}
+
+#[test]
 fn a_container_may_be_larger_than_its_image() {
     for fs in ["ext4", "xfs"] {
         let Some(bed) = Bed::new(&[&format!("fs={fs}")]) else { return };
