@@ -48,6 +48,7 @@ mod select;
 mod settle;
 mod tree;
 mod types;
+mod verify;
 
 pub use error::{Class, Error};
 pub use info::{DriverUse, Info};

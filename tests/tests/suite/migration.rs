@@ -1,5 +1,6 @@
 //! `nacre driver migrate`: images and containers that move from one driver to another.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use nacre_tests::Outcome;
@@ -14,7 +15,8 @@ fn changed(bench: &Bench, driver: &str) {
     nacre_tests::shell(&format!(
         "cd {at}; echo hello > d/f; rm gone; rm -r old; mkdir old; echo new > old/y; mkfifo pipe; mkdir -m 1777 tmp
          ln d/f twice; ln -s nowhere dangling; chown 7:8 d/i; chmod 4711 d/i; truncate -s 1M holes
-         setfattr -n user.x -v y d/i; touch -d @12345.678 d/f; chmod 700 ."
+         setfattr -n user.x -v y d/i; touch -d @12345.678 d/f; chmod 700 .
+         setfattr -n user.root -v z .; truncate -s 64M sparse; printf end | dd of=sparse bs=1M seek=40 2>/dev/null"
     ));
     bench.nacre.ok(["umount", "box"]);
 }
@@ -38,6 +40,9 @@ fn containers_and_images_move_between_drivers_with_all_that_they_are() {
         assert_eq!(bench.nacre.ok(["inspect", "-f", "{{.Driver}}", "box"]).trim(), to, "{what}");
         before.assert_same(&bench.tree("box"), &what);
         assert_eq!(bench.nacre.ok(["diff", "box"]), diff, "{what}");
+        let used = std::fs::metadata(PathBuf::from(bench.nacre.ok(["mount", "box"]).trim()).join("sparse"));
+        assert!(used.unwrap().blocks() < 64, "{what}: the holes of a file are kept");
+        bench.nacre.ok(["umount", "box"]);
         bench.nacre.ok(["driver", "migrate", "-q", "base:1", "--to", to]);
         assert_eq!(bench.row(to)["Layers"], 2, "{what}");
         assert_eq!(bench.nacre.ok(["driver", "select"]).trim(), to, "{what}: nothing is left elsewhere");
@@ -75,10 +80,29 @@ fn what_cannot_move_whole_does_not_move() {
     bench.nacre.ok(["umount", "box"]);
     bench.nacre.run(["driver", "migrate", "box", "--to", "btrfs"]).failed();
     bench.nacre.run(["driver", "migrate", "box", "--to", "gold"]).failed_with(3);
+    let out = bench.nacre.run(["driver", "migrate", "nothing", "--to", "vfs"]).failed_with(3);
+    assert!(out.stderr.contains("container or image"), "{out}");
+    assert_eq!(bench.row("vfs")["Layers"], 0, "what was refused leaves no layers of its image");
     assert_eq!(bench.nacre.ok(["inspect", "-f", "{{.Driver}}", "box"]), "overlay2\n");
     assert_eq!(bench.nacre.rows(["ps", "-a"]).len(), 1, "nothing unfinished is left");
     bench.nacre.ok(["driver", "migrate", "--drop-options", "box", "--to", "vfs"]);
     bench.nacre.assert_sound();
+}
+
+#[test]
+fn what_is_there_already_and_a_name_of_any_length_are_fine() {
+    let bench = Bench::new();
+    bench.load("overlay2");
+    let name = "n".repeat(128);
+    bench.nacre.ok(["create", "--name", &name, "base:1", "/x"]);
+    let moved = bench.nacre.ok(["driver", "migrate", "-q", &name, "--to", "vfs"]);
+    assert!(
+        moved.starts_with(&format!("Moved container {name} to vfs\nKept: the image in overlay2")),
+        "{moved}"
+    );
+    let again = bench.nacre.ok(["driver", "migrate", "-q", &name, "--to", "vfs"]);
+    assert_eq!(again, format!("Already in vfs: container {name}\n"));
+    bench.nacre.run(["driver", "migrate", "--all", "--to", "nosuch"]).failed_with(3);
 }
 
 #[test]
