@@ -41,6 +41,7 @@ Environment variables
   NACRE_DRIVER    the storage driver for new layers, by name or file, as --driver (default: the one in use)
   NACRE_RUNTIME   what runs processes: crun, runc, builtin, or a path (default: the first that works)
   NACRE_RUN       the folder for locks and mounts (default: /run/nacre/<12 digits>, see `nacre info`)
+  NACRE_CACHE     the folder for compiled components, mode 0700 (default: components in the root)
   NACRE_LOG       what to log on standard error, as --log-level (default: warn)
   NACRE_TIMING    set to anything: tell on standard error what a command took, and its driver of it
   NO_COLOR        set to anything: no colours

@@ -15,7 +15,7 @@ use nacre_store::{Decision, Installed};
 use nacre_sys::dir::Dir;
 use nacre_sys::sync::fsync;
 
-use crate::driver::Driver;
+use crate::inventory::{lost_summary, summary};
 use crate::types::{DriverSummary, Installation};
 use crate::{Engine, Error};
 
@@ -169,7 +169,10 @@ impl Engine {
             });
         }
         let granted: Vec<Grant> = grants.iter().filter_map(|name| Grant::named(name)).collect();
-        let other = new.replaces.as_ref().filter(|old| old.digest != component.digest().to_string());
+        // What was shown may be another one by now.
+        let _alone = self.store.lock_components()?;
+        let replaces = self.replaced_by(&description)?;
+        let other = replaces.as_ref().filter(|old| old.digest != component.digest().to_string());
         if let Some(old) = other.filter(|_| !replace) {
             return Err(Error::Conflict {
                 what: format!("{} {} is {} already ({})", old.name, old.version, old.origin, old.digest),
@@ -202,6 +205,7 @@ impl Engine {
     /// Remove a component that was installed. One whose name is built in gives way to that. Otherwise it must hold
     /// nothing, or with `force` what it holds stays and cannot be reached.
     pub fn uninstall(&self, name: &str, force: bool) -> Result<(), Error> {
+        let _alone = self.store.lock_components()?;
         if self.store.read(|view| view.component(name))?.is_none() {
             return Err(match built_in(name) {
                 Some(_) => Error::Conflict {
@@ -224,43 +228,6 @@ impl Engine {
         })?;
         self.forget_driver(name);
         self.sweep_components()
-    }
-
-    /// All components: those that are built in and installed, and the drivers that hold something and are not here.
-    pub fn drivers(&self) -> Result<Vec<DriverSummary>, Error> {
-        let current = self.selected_name()?;
-        let (installed, used) = self.store.read(|view| Ok((view.components()?, view.driver_usage()?)))?;
-        let builtins = nacre_drivers::BUILTIN.iter().chain([&nacre_drivers::SELECTION]);
-        let shadowed = |name: &str| installed.iter().any(|one| one.name == name);
-        let mut drivers = Vec::new();
-        for builtin in builtins.filter(|builtin| !shadowed(builtin.name)) {
-            let found = self.built_in_component(builtin)?;
-            drivers.push(summary(&found.component, &found.grants, found.origin, false));
-        }
-        for one in &installed {
-            drivers.push(match self.installed_component(one) {
-                Ok(found) => summary(&found.component, &found.grants, found.origin, false),
-                Err(error) => DriverSummary { fault: Some(error.to_string()), ..lost_summary(one.clone()) },
-            });
-        }
-        if let Some(found) = self.named_file().map(|path| self.component_of_file(path)).transpose()? {
-            drivers.retain(|driver| driver.name != found.component.description().name);
-            drivers.push(summary(&found.component, &found.grants, found.origin, false));
-        }
-        for (name, layers, containers) in used {
-            match drivers.iter_mut().find(|driver| driver.name == name) {
-                Some(driver) => (driver.layers, driver.containers) = (layers, containers),
-                None => drivers.push(DriverSummary { layers, containers, ..absent_summary(name) }),
-            }
-        }
-        let policy = self.policy_name()?;
-        for driver in &mut drivers {
-            driver.current = Some(&driver.name) == current.as_ref() || driver.name == policy;
-        }
-        let is_policy =
-            |driver: &DriverSummary| driver.roles.first() == Some(&Role::SelectionPolicy.to_string());
-        drivers.sort_by_key(|driver| (is_policy(driver), driver.name.clone()));
-        Ok(drivers)
     }
 
     /// One policy can be installed: it is the one in use.
@@ -359,53 +326,4 @@ impl Engine {
 
 fn file_name(digest: &Digest) -> PathBuf {
     format!("{}.wasm", digest.hex()).into()
-}
-
-/// What a listing says of a component.
-pub(crate) fn summary(
-    component: &Component,
-    grants: &[Grant],
-    origin: Origin,
-    current: bool,
-) -> DriverSummary {
-    let description = component.description();
-    DriverSummary {
-        name: description.name.clone(),
-        version: description.version.clone(),
-        summary: description.summary.clone(),
-        roles: description.roles.iter().map(ToString::to_string).collect(),
-        origin: origin.name().to_owned(),
-        digest: component.digest().to_string(),
-        size: component.size() as u64,
-        grants: grants.iter().map(|grant| grant.name().to_owned()).collect(),
-        current,
-        ..DriverSummary::default()
-    }
-}
-
-fn lost_summary(installed: Installed) -> DriverSummary {
-    DriverSummary {
-        name: installed.name,
-        version: installed.version,
-        roles: installed.roles,
-        origin: Origin::Installed.name().to_owned(),
-        digest: installed.digest.to_string(),
-        size: installed.size,
-        grants: installed.grants,
-        ..DriverSummary::default()
-    }
-}
-
-/// A driver that holds something and is not here.
-fn absent_summary(name: String) -> DriverSummary {
-    let fault = Error::DriverAbsent { driver: name.clone() }.to_string();
-    let roles = vec![Role::StorageDriver.to_string()];
-    DriverSummary { name, roles, origin: "absent".to_owned(), fault: Some(fault), ..DriverSummary::default() }
-}
-
-impl Driver {
-    /// What a listing says of it.
-    pub(crate) fn summary(&self, current: bool) -> DriverSummary {
-        summary(self.component(), self.grants(), self.origin(), current)
-    }
 }

@@ -180,14 +180,15 @@ impl Driver {
         let request =
             CreateRequest { id: layer.to_owned(), kind, parents, settings: self.with_settings(own) };
         let made = self.instance.create_layer(&self.facts, &request)?;
-        let plan = self.checked(Operation::Create, layer, made.steps, Some(&made.content))?;
+        let links = kind == LayerKind::Image;
+        let plan = self.checked(Operation::Create, layer, made.steps, Some(&made.content), links)?;
         Ok(NewLayer { plan, content: made.content, format: made.format })
     }
 
     /// Plan the end of an image layer's filling.
     pub(crate) fn commit(&self, layer: &str, parents: Vec<String>) -> Result<Prepared, Error> {
         let request = CommitRequest { id: layer.to_owned(), parents };
-        self.checked(Operation::Commit, layer, self.instance.commit(&self.facts, &request)?, None)
+        self.checked(Operation::Commit, layer, self.instance.commit(&self.facts, &request)?, None, true)
     }
 
     /// Plan a mount.
@@ -200,18 +201,19 @@ impl Driver {
             settings: self.with_settings(own),
         };
         let mounted = self.instance.mount(&self.facts, &request)?;
-        let plan = self.checked(Operation::Mount, &chain.layer, mounted.steps, Some(&mounted.target))?;
+        let plan =
+            self.checked(Operation::Mount, &chain.layer, mounted.steps, Some(&mounted.target), false)?;
         Ok(NewMount { plan, target: mounted.target })
     }
 
     /// Plan the end of a mount.
     pub(crate) fn unmount(&self, layer: &str) -> Result<Prepared, Error> {
-        self.checked(Operation::Unmount, layer, self.instance.unmount(layer)?, None)
+        self.checked(Operation::Unmount, layer, self.instance.unmount(layer)?, None, false)
     }
 
     /// Plan the removal of a layer.
     pub(crate) fn remove(&self, layer: &str) -> Result<Prepared, Error> {
-        self.checked(Operation::Remove, layer, self.instance.remove(layer)?, None)
+        self.checked(Operation::Remove, layer, self.instance.remove(layer)?, None, false)
     }
 
     /// The directory whose bytes a layer is charged with.
@@ -255,9 +257,10 @@ impl Driver {
         layer: &str,
         steps: Vec<Step>,
         place: Option<&Place>,
+        links: bool,
     ) -> Result<Prepared, Error> {
         let footprint = self.instance.footprint(layer)?;
-        let rules = self.rules(layer, &footprint);
+        let rules = Rules { links, ..self.rules(layer, &footprint) };
         check(&steps, &rules)
             .and_then(|()| place.map_or(Ok(()), |place| check_place(place, &rules)))
             .map_err(|source| self.refused(operation.name(), source))?;
@@ -270,7 +273,8 @@ impl Driver {
     }
 
     fn rules<'a>(&'a self, layer: &'a str, footprint: &'a [Place]) -> Rules<'a> {
-        Rules { grants: self.grants(), layer, footprint, shared: &self.layout.shared, settings: &self.chosen }
+        let (grants, shared) = (self.grants(), self.layout.shared.as_slice());
+        Rules { grants, layer, footprint, shared, settings: &self.chosen, links: false }
     }
 
     fn refused(&self, operation: &'static str, source: PlanFault) -> Error {

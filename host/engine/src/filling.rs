@@ -184,13 +184,16 @@ impl Filled<'_> {
             // A later entry may have put something else in its place.
             if content.stat(path).is_ok_and(|stat| is_directory(&stat)) {
                 let own = content.sub(path)?;
-                own.dress_as(&lower, |xattr| {
-                    [&b"trusted.overlay."[..], b"user.overlay."].iter().any(|own| xattr.starts_with(own))
-                })?;
+                own.dress_as(&lower, is_overlays)?;
             }
         }
         Ok(())
     }
+}
+
+/// An attribute that overlayfs keeps for itself.
+pub(crate) fn is_overlays(xattr: &[u8]) -> bool {
+    [&b"trusted.overlay."[..], b"user.overlay."].iter().any(|own| xattr.starts_with(own))
 }
 
 fn is_directory(stat: &rustix::fs::Stat) -> bool {

@@ -32,6 +32,7 @@ mod files;
 mod filling;
 mod image;
 mod info;
+mod inventory;
 mod journal;
 mod layer;
 mod load;
@@ -47,6 +48,7 @@ mod select;
 mod settle;
 mod tree;
 mod types;
+mod verify;
 
 pub use error::{Class, Error};
 pub use info::{DriverUse, Info};

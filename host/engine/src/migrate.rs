@@ -4,24 +4,19 @@
 //! dead process leaves elsewhere: unfinished layers, which the journal undoes, and a container that is to be
 //! removed, which the next command does.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nacre_archive::digest::ChainId;
 use nacre_archive::layer::{BlobOptions, UnpackOptions, unpack};
 use nacre_plugin::types::{LayerKind, Setting};
 use nacre_store::{Container, ContainerId, Image, Layer, LayerId, NewContainer, Tx};
-use nacre_sys::dir::Dir;
 use nacre_sys::sync::syncfs;
-use nacre_union::{FileType, Stack};
 
 use crate::assemble::{Claim, Part, Parts};
 use crate::config::ContainerConfig;
-use crate::diff::placeholders;
 use crate::driver::Driver;
-use crate::filling::archive_format;
+use crate::filling::{archive_format, is_overlays};
 use crate::journal::Durability;
 use crate::progress::{LayerStatus, Progress};
 use crate::types::{MigrateOptions, Migrated};
@@ -44,15 +39,23 @@ impl Engine {
         let target = self.driver(&options.to)?;
         target.probe()?;
         match self.find_container(object) {
-            Err(Error::Store(nacre_store::Error::NotFound { .. })) => {
-                self.migrate_image(&self.find_image(object)?, &target, progress)
-            }
+            Err(Error::Store(nacre_store::Error::NotFound { .. })) => match self.find_image(object) {
+                Err(Error::Store(nacre_store::Error::NotFound { .. })) => {
+                    Err(Error::NotFound { kind: "container or image", name: object.to_owned() })
+                }
+                image => self.migrate_image(&image?, &target, progress),
+            },
             container => self.migrate_container(&container?, &target, options, progress),
         }
     }
 
-    /// The IDs of all that can move: containers, and then images, whose layers nothing holds back any more.
-    pub fn migratable(&self) -> Result<Vec<String>, Error> {
+    /// The IDs of all that can move to a driver: containers, and then images, whose layers nothing holds back any
+    /// more.
+    ///
+    /// # Errors
+    /// There is no such driver, or it cannot work here.
+    pub fn migratable(&self, to: &str) -> Result<Vec<String>, Error> {
+        self.driver(to)?.probe()?;
         let (containers, images) = self.store.read(|view| Ok((view.containers(true)?, view.images()?)))?;
         let containers = containers.into_iter().map(|container| container.id.as_str().to_owned());
         Ok(containers.chain(images.into_iter().map(|image| image.id.to_string())).collect())
@@ -64,28 +67,30 @@ impl Engine {
         target: &Arc<Driver>,
         progress: &dyn Progress,
     ) -> Result<Migrated, Error> {
-        let (_claim, copied) = self.copy_image(image, target, progress)?;
+        let (_claim, made) = self.copy_image(image, target, progress)?;
         let name = image.tags.first().map_or_else(|| image.id.short(), |tag| crate::image::familiar(tag));
-        let mut migrated = Migrated { kind: "image", name, layers: copied, ..Migrated::default() };
+        let mut migrated = Migrated { kind: "image", name, layers: made.len(), ..Migrated::default() };
         if !self.config.explain {
             self.drop_copies(image, target.name(), &mut migrated)?;
         }
+        migrated.moved = migrated.layers > 0 || migrated.removed > 0;
         Ok(migrated)
     }
 
-    /// Have all layers of an image in a driver, and hold them there. The answer says how many were made.
+    /// Have all layers of an image in a driver, and hold them there. The answer tells those that were made, the
+    /// base first.
     fn copy_image(
         &self,
         image: &Image,
         target: &Arc<Driver>,
         progress: &dyn Progress,
-    ) -> Result<(Claim<'_>, u64), Error> {
+    ) -> Result<(Claim<'_>, Vec<ChainId>), Error> {
         let layers = self.store.read(|view| view.image_layers(&image.id))?;
         let chains: Vec<_> = layers.iter().map(|layer| layer.chain_id).collect();
         let claim = self.claim_chain(target.name(), &chains, |_| {})?;
         let mut below: Vec<String> = Vec::new();
         let mut parts = Vec::new();
-        let mut copied = 0;
+        let mut made = Vec::new();
         for (layer, there) in layers.iter().zip(&claim.layers) {
             let name = layer.diff_id.to_string();
             if let Some(there) = there {
@@ -94,7 +99,7 @@ impl Engine {
                 parts.push(Part::Exists(Box::new(there.clone())));
                 continue;
             }
-            copied += 1;
+            made.push(layer.chain_id);
             let dir = LayerId::random()?;
             if self.config.explain {
                 self.explain_layer(target, &dir, below.clone())?;
@@ -112,18 +117,21 @@ impl Engine {
             }
             below.insert(0, dir.as_str().to_owned());
         }
-        if copied > 0 && !self.config.explain {
+        if !made.is_empty() && !self.config.explain {
             let config = self.config_bytes(image)?;
             self.record_image(target, Parts { config, layers: parts, references: Vec::new() })?;
         }
-        Ok((claim, copied))
+        Ok((claim, made))
     }
 
     /// A layer as another driver has it.
     fn layer_elsewhere(&self, layer: &nacre_store::ImageLayer, but: &str) -> Result<Layer, Error> {
         let found = self.store.read(|view| {
             for driver in view.drivers_in_use()?.iter().filter(|driver| *driver != but) {
-                if let Some(found) = view.layer(driver, &layer.chain_id)? {
+                // A driver whose component is missing blocks its own layers only.
+                if self.driver(driver).is_ok()
+                    && let Some(found) = view.layer(driver, &layer.chain_id)?
+                {
                     return Ok(Some(found));
                 }
             }
@@ -140,14 +148,7 @@ impl Engine {
         drivers.retain(|driver| driver != kept_in);
         for name in drivers {
             for layer in layers.iter().rev() {
-                let Some(copy) = self.store.read(|view| view.layer(&name, &layer.chain_id))? else {
-                    continue;
-                };
-                let driver = self.driver(&name)?;
-                let _lock = self.store.lock_layer(&name, &layer.chain_id)?;
-                let plan = driver.remove(copy.dir.as_str())?;
-                let forget = |tx: &Tx<'_>| tx.remove_layer_copy(&name, &layer.chain_id, kept_in).map(drop);
-                match self.unmake(&driver, &plan, forget, None::<NoRestore>) {
+                match self.drop_copy(&name, &layer.chain_id, kept_in) {
                     Err(Error::Store(nacre_store::Error::LayerMissing { .. })) => {}
                     Err(Error::Store(nacre_store::Error::LayerInUse { by, .. })) => {
                         migrated.kept.push(format!("{} in {name}, as {by} needs it", layer.diff_id.short()));
@@ -161,6 +162,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    fn drop_copy(&self, driver: &str, chain: &ChainId, kept_in: &str) -> Result<(), Error> {
+        let missing = || nacre_store::Error::LayerMissing { driver: driver.to_owned(), layer: *chain };
+        let copy = self.store.read(|view| view.layer(driver, chain))?.ok_or_else(missing)?;
+        let driver = self.driver(driver)?;
+        let _lock = self.store.lock_layer(driver.name(), chain)?;
+        let plan = driver.remove(copy.dir.as_str())?;
+        let forget = |tx: &Tx<'_>| tx.remove_layer_copy(driver.name(), chain, kept_in).map(drop);
+        self.unmake(&driver, &plan, forget, None::<NoRestore>)
     }
 
     fn migrate_container(
@@ -178,28 +189,59 @@ impl Engine {
             return Ok(migrated);
         }
         self.refuse_busy(container)?;
+        let config = self.config_for(container, target, options)?;
         let image = match &container.image {
             Some(id) => self.store.read(|view| view.image(id))?,
             None => None,
         };
-        let held = image.map(|image| self.copy_image(&image, target, progress)).transpose()?;
-        migrated.layers = held.as_ref().map_or(0, |(_, copied)| *copied);
-        let config = self.config_for(container, target, options)?;
+        let copied = image.map(|image| self.copy_image(&image, target, progress)).transpose()?;
+        let (claim, made) = copied.map_or((None, Vec::new()), |(claim, made)| (Some(claim), made));
+        migrated.layers = made.len();
+        migrated.moved = true;
         let source = self.driver(&container.driver)?;
         if self.config.explain {
             // The layers below are not there: what is planned on them is told of them alone.
             self.note_explained(&source, &source.remove(container.dir.as_str())?);
             return Ok(migrated);
         }
+        let moved = self.move_container(container, &source, target, &config);
+        drop(claim);
+        if let Err(error) = moved {
+            // What is in no other driver is nobody's but this migration's.
+            for chain in made.iter().rev() {
+                if let Err(error) = self.drop_copy(target.name(), chain, source.name()) {
+                    tracing::debug!(%chain, %error, "a layer stays where the container did not come");
+                }
+            }
+            return Err(error);
+        }
+        if !made.is_empty() {
+            let driver = source.name();
+            migrated
+                .kept
+                .push(format!("the image in {driver}; name the driver of new layers, or move it too"));
+        }
+        Ok(migrated)
+    }
+
+    /// Copy, compare, and let the copy take the container's place.
+    fn move_container(
+        &self,
+        container: &Container,
+        source: &Driver,
+        target: &Driver,
+        config: &ContainerConfig,
+    ) -> Result<(), Error> {
         let new = NewContainer {
             id: ContainerId::random()?,
-            name: Some(format!("{}.moving-{}", container.name, LayerId::random()?.short())),
+            // The container's own may be as long as a name can be.
+            name: Some(format!("moving-{}", LayerId::random()?.short())),
             image: container.image,
             image_ref: container.image_ref.clone(),
             driver: target.name().to_owned(),
             dir: LayerId::random()?,
             parent: container.parent,
-            config: serde_json::to_value(&config).map_err(nacre_store::Error::from)?,
+            config: serde_json::to_value(config).map_err(nacre_store::Error::from)?,
             created: Timestamp::now(),
         };
         // Nobody takes it for one that nobody finishes.
@@ -208,18 +250,21 @@ impl Engine {
         let moved = self
             .fill_copy(container, &copy)
             .and_then(|()| self.verify_copy(container, &copy))
-            .and_then(|()| self.take_over(container, &copy, &source, target, &new.config));
+            .and_then(|()| self.take_over(container, &copy, source, target, &new.config));
         if moved.is_err()
             && let Err(error) = self.drop_all_holders(&copy).and_then(|()| self.remove_found(&copy))
         {
             tracing::warn!(%error, "an unfinished copy stays; the next command removes it");
         }
-        moved.map(|()| migrated)
+        moved
     }
 
     fn refuse_busy(&self, container: &Container) -> Result<(), Error> {
         if matches!(self.process_state(container)?, nacre_runtime::State::Running(_)) {
-            return Err(nacre_store::Error::Running { container: container.id.clone() }.into());
+            return Err(Error::Conflict {
+                what: format!("{} is running", container.name),
+                help: format!("`nacre stop {}` first", container.name),
+            });
         }
         if self.store.read(|view| view.mount(&container.dir))?.is_some() {
             return Err(Error::Conflict {
@@ -280,41 +325,12 @@ impl Engine {
         let (content, format) = &*opened;
         let whiteouts = archive_format(*format);
         self.pack_into(container, &[], |tar| {
-            let options = UnpackOptions { framing: false, ..UnpackOptions::new(whiteouts) };
+            let options = UnpackOptions { framing: false, holes: true, ..UnpackOptions::new(whiteouts) };
             unpack(tar, content, &options)
         })?;
-        let original = self.open_container(container)?;
-        copy_root(&original.0, content)
-            .map_err(|e| Error::io("copy the attributes of", original.0.path(), e))?;
+        // The root of a tree is no entry of its tar.
+        content.dress_as(&self.open_container(container)?.0, is_overlays)?;
         syncfs(content)?;
-        Ok(())
-    }
-
-    /// The whole tree of the copy is that of the container: types, modes, owners, times, attributes and links,
-    /// and the bytes of every file that the container changed. The image's layers were verified by their digests.
-    fn verify_copy(&self, container: &Container, copy: &Container) -> Result<(), Error> {
-        let (old, _) = self.stack_of(container.id.as_str())?;
-        let (new, _) = self.stack_of(copy.id.as_str())?;
-        let (old, new): (&Stack, &Stack) = (&old, &new);
-        let differs = |path: &Path| Error::Unsupported {
-            what: format!(
-                "{} cannot be moved: {} is another one in the copy",
-                container.name,
-                path.display()
-            ),
-        };
-        // The other way round: what a runtime made to mount something on may be missing in the copy.
-        let made: Vec<&str> = placeholders().collect();
-        for change in nacre_union::compare(new, old, &made)? {
-            if !is_socket(old, &change.path)? && !leads_to_socket(old, &change)? {
-                return Err(differs(&change.path));
-            }
-        }
-        for change in self.changes(container)? {
-            if !same_bytes(old, new, &change.path)? {
-                return Err(differs(&change.path));
-            }
-        }
         Ok(())
     }
 
@@ -342,58 +358,6 @@ impl Engine {
                 Ok(())
             }
             outcome => outcome,
-        }
-    }
-}
-
-/// The root of a tree is no entry of its tar.
-fn copy_root(from: &Dir, to: &Dir) -> Result<(), rustix::io::Errno> {
-    let stat = rustix::fs::fstat(from)?;
-    let time = |tv_sec, tv_nsec| rustix::fs::Timespec { tv_sec, tv_nsec };
-    let (uid, gid) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
-    rustix::fs::fchown(to, Some(uid), Some(gid))?;
-    rustix::fs::fchmod(to, rustix::fs::Mode::from_raw_mode(stat.st_mode))?;
-    let times = rustix::fs::Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec as _),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec as _),
-    };
-    rustix::fs::futimens(to, &times)
-}
-
-/// A socket of a container that does not run is heard by nobody, and a tar has no type for it: it is left behind.
-fn is_socket(stack: &Stack, path: &Path) -> Result<bool, Error> {
-    Ok(stack.lookup(path)?.is_some_and(|node| node.metadata.kind == FileType::Socket))
-}
-
-/// A directory that lost a socket has another time, and nothing else.
-fn leads_to_socket(stack: &Stack, change: &nacre_union::Change) -> Result<bool, Error> {
-    if !change.is_dir {
-        return Ok(false);
-    }
-    for entry in stack.read_dir(&change.path)? {
-        let path = change.path.join(&entry.name);
-        if is_socket(stack, &path)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether two trees have the same bytes under a name, where both have a regular file.
-fn same_bytes(old: &Stack, new: &Stack, path: &Path) -> Result<bool, Error> {
-    let file = |stack: &Stack| -> Result<Option<File>, Error> {
-        let node = stack.lookup(path)?.filter(|node| node.metadata.kind == FileType::RegularFile);
-        Ok(node.map(|node| node.open()).transpose()?.map(File::from))
-    };
-    let (Some(mut one), Some(mut other)) = (file(old)?, file(new)?) else { return Ok(true) };
-    let (mut left, mut right) = (Vec::new(), Vec::new());
-    loop {
-        for (file, buffer) in [(&mut one, &mut left), (&mut other, &mut right)] {
-            buffer.clear();
-            file.by_ref().take(256 << 10).read_to_end(buffer).map_err(|e| Error::io("read", path, e))?;
-        }
-        if left != right || left.is_empty() {
-            return Ok(left == right);
         }
     }
 }

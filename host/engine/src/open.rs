@@ -1,7 +1,7 @@
 //! Opening a storage root, and making drivers ready.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -201,13 +201,15 @@ impl Engine {
         Ok(Facts { home, ..here })
     }
 
-    /// The component host, made when the first component is needed.
+    /// The component host, made when the first component is needed. It keeps compiled components in the root, or in
+    /// `NACRE_CACHE`, which several roots can share.
     pub(crate) fn host(&self) -> Result<&ComponentHost, Error> {
         if let Some(host) = self.host.get() {
             return Ok(host);
         }
-        let config =
-            nacre_plugin::Config { cache_dir: Some(self.root.path().join(COMPONENTS)), ..Default::default() };
+        let cache = std::env::var_os("NACRE_CACHE").filter(|dir| !dir.is_empty());
+        let cache = cache.map_or_else(|| self.root.path().join(COMPONENTS), PathBuf::from);
+        let config = nacre_plugin::Config { cache_dir: Some(cache), ..Default::default() };
         let host = ComponentHost::new(config)?;
         Ok(self.host.get_or_init(|| host))
     }

@@ -306,6 +306,7 @@ fn verdict_of(asked: &Asked, name: &str) -> String {
         return "it is not here".to_owned();
     };
     match &contender.verdict {
+        Verdict::Suitable(u32::MAX) => "it can work here, with chains of any length".to_owned(),
         Verdict::Suitable(depth) => format!("it can work here, with chains of up to {depth} layers"),
         Verdict::Refused(refusal) => describe_refusal(refusal),
         Verdict::Faulty => {

@@ -387,8 +387,10 @@ pub struct Migrated {
     pub kind: &'static str,
     /// Its name.
     pub name: String,
+    /// Whether anything did: it may have been there already.
+    pub moved: bool,
     /// The image layers that were made on the other driver.
-    pub layers: u64,
+    pub layers: usize,
     /// The image layers that were removed elsewhere.
     pub removed: u64,
     /// What stays elsewhere, and why.

@@ -59,6 +59,11 @@ impl Store {
         self.lock(&format!("mount-{dir}"))
     }
 
+    /// Wait until nobody else installs or removes a component.
+    pub fn lock_components(&self) -> Result<Lock> {
+        self.lock("components")
+    }
+
     /// Remove what killed processes left in the run directory: locks and owners that nobody holds and, of
     /// the owners, nothing in the journal needs. Returns how many files that were; none while somebody else
     /// sweeps.

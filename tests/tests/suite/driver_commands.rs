@@ -1,5 +1,4 @@
-//! `nacre driver`: which driver gets new layers, components that are installed and replaced, and images and
-//! containers that move from one driver to another.
+//! `nacre driver`: which driver gets new layers, and components that are installed and replaced.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -10,13 +9,13 @@ use nacre_tests::{Nacre, Outcome, Tree, mounts_below, scratch};
 use tempfile::TempDir;
 
 /// nacre with an image `base:1` in a file, and a driver that does not ship with it in another.
-struct Bench {
-    nacre: Nacre,
+pub(crate) struct Bench {
+    pub(crate) nacre: Nacre,
     dir: TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (nacre, dir) = (Nacre::new(), scratch());
         let image = Image::new("base:1")
             .layer(
@@ -43,38 +42,38 @@ impl Bench {
         bench
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         std::fs::write(self.path(name), bytes).unwrap();
         self.file(name)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
-    fn load(&self, driver: &str) {
+    pub(crate) fn load(&self, driver: &str) {
         self.nacre.ok(["--driver", driver, "load", "-q", "-i", &self.file("base.tar")]);
     }
 
-    fn install(&self, file: &str) {
+    pub(crate) fn install(&self, file: &str) {
         self.nacre.ok(["driver", "install", "-q", "--yes", &self.file(file)]);
     }
 
-    fn field(&self, template: &str, name: &str) -> String {
+    pub(crate) fn field(&self, template: &str, name: &str) -> String {
         self.nacre.ok(["driver", "inspect", "-f", template, name]).trim().to_owned()
     }
 
     /// What of the drivers the listing has in a column, by name.
-    fn row(&self, name: &str) -> serde_json::Value {
+    pub(crate) fn row(&self, name: &str) -> serde_json::Value {
         let rows = self.nacre.rows(["driver", "ls"]);
         rows.into_iter().find(|row| row["Name"] == name).unwrap_or_else(|| panic!("{name} is not listed"))
     }
 
-    fn tree(&self, container: &str) -> Tree {
+    pub(crate) fn tree(&self, container: &str) -> Tree {
         let at = self.nacre.ok(["mount", container]);
         let tree = Tree::read(at.trim().as_ref());
         self.nacre.ok(["umount", container]);
@@ -343,126 +342,4 @@ fn what_is_mounted_stays_as_it_is_when_its_component_is_replaced() {
     assert!(mounts_below(bench.nacre.root()).is_empty());
     bench.nacre.ok(["driver", "install", "--yes", "--replace", &other]);
     bench.nacre.assert_sound();
-}
-
-/// A container that changed all kinds of things.
-fn changed(bench: &Bench, driver: &str) {
-    bench.nacre.ok(["--driver", driver, "create", "--name", "box", "base:1", "/x"]);
-    let at = bench.nacre.ok(["mount", "box"]);
-    let at = at.trim();
-    nacre_tests::shell(&format!(
-        "cd {at}; echo hello > d/f; rm gone; rm -r old; mkdir old; echo new > old/y; mkfifo pipe; mkdir -m 1777 tmp
-         ln d/f twice; ln -s nowhere dangling; chown 7:8 d/i; chmod 4711 d/i; truncate -s 1M holes
-         setfattr -n user.x -v y d/i; touch -d @12345.678 d/f; chmod 700 ."
-    ));
-    bench.nacre.ok(["umount", "box"]);
-}
-
-#[test]
-fn containers_and_images_move_between_drivers_with_all_that_they_are() {
-    let bench = Bench::new();
-    bench.install("plain.wasm");
-    bench.load("overlay2");
-    changed(&bench, "overlay2");
-    let (before, diff) = (bench.tree("box"), bench.nacre.ok(["diff", "box"]));
-    let save = |driver: &str, name: &str| {
-        bench.nacre.ok(["--driver", driver, "save", "-o", &bench.file(name), "base:1"]);
-        std::fs::read(bench.path(name)).unwrap()
-    };
-    let saved = save("overlay2", "before.tar");
-    let mut from = "overlay2";
-    for to in ["vfs", "plain", "overlay", "overlay2"] {
-        let what = format!("from {from} to {to}");
-        bench.nacre.ok(["driver", "migrate", "-q", "box", "--to", to]);
-        assert_eq!(bench.nacre.ok(["inspect", "-f", "{{.Driver}}", "box"]).trim(), to, "{what}");
-        before.assert_same(&bench.tree("box"), &what);
-        assert_eq!(bench.nacre.ok(["diff", "box"]), diff, "{what}");
-        bench.nacre.ok(["driver", "migrate", "-q", "base:1", "--to", to]);
-        assert_eq!(bench.row(to)["Layers"], 2, "{what}");
-        assert_eq!(bench.nacre.ok(["driver", "select"]).trim(), to, "{what}: nothing is left elsewhere");
-        assert!(save(to, "after.tar") == saved, "{what}: the image is another one");
-        bench.nacre.assert_sound();
-        from = to;
-    }
-    bench.nacre.ok(["rm", "box"]);
-    bench.nacre.ok(["rmi", "base:1"]);
-}
-
-#[test]
-fn layers_that_a_container_stands_on_stay_until_it_has_moved() {
-    let bench = Bench::new();
-    bench.load("overlay2");
-    bench.nacre.ok(["create", "--name", "box", "base:1", "/x"]);
-    let told = bench.nacre.ok(["driver", "migrate", "-q", "base:1", "--to", "vfs"]);
-    assert!(told.contains("Kept:") && told.contains("container box needs it"), "{told}");
-    assert_eq!(bench.row("overlay2")["Layers"], 2);
-    bench.nacre.ok(["driver", "migrate", "-q", "--all", "--to", "vfs"]);
-    assert_eq!((&bench.row("overlay2")["Layers"], &bench.row("vfs")["Layers"]), (&0.into(), &2.into()));
-    bench.nacre.assert_sound();
-}
-
-#[test]
-fn what_cannot_move_whole_does_not_move() {
-    let bench = Bench::new();
-    bench.load("overlay2");
-    bench.nacre.ok(["create", "--name", "box", "--storage-opt", "volatile=true", "base:1", "/x"]);
-    let out = bench.nacre.run(["driver", "migrate", "box", "--to", "vfs"]).failed_with(2);
-    assert!(out.stderr.contains("volatile=true"), "{out}");
-    bench.nacre.ok(["mount", "box"]);
-    let out = bench.nacre.run(["driver", "migrate", "--drop-options", "box", "--to", "vfs"]).failed_with(4);
-    assert!(out.stderr.contains("is mounted"), "{out}");
-    bench.nacre.ok(["umount", "box"]);
-    bench.nacre.run(["driver", "migrate", "box", "--to", "btrfs"]).failed();
-    bench.nacre.run(["driver", "migrate", "box", "--to", "gold"]).failed_with(3);
-    assert_eq!(bench.nacre.ok(["inspect", "-f", "{{.Driver}}", "box"]), "overlay2\n");
-    assert_eq!(bench.nacre.rows(["ps", "-a"]).len(), 1, "nothing unfinished is left");
-    bench.nacre.ok(["driver", "migrate", "--drop-options", "box", "--to", "vfs"]);
-    bench.nacre.assert_sound();
-}
-
-#[test]
-fn a_damaged_layer_is_found_before_anything_is_removed() {
-    let bench = Bench::new();
-    bench.load("overlay2");
-    let dirs = bench.nacre.ok([
-        "inspect",
-        "-f",
-        "{{range .GraphDriver.Data.LayerDirs}}{{println .}}{{end}}",
-        "base:1",
-    ]);
-    let base = dirs.lines().rfind(|line| !line.is_empty()).unwrap();
-    std::fs::write(PathBuf::from(base).join("diff/d/f"), "2").unwrap();
-    let out = bench.nacre.run(["driver", "migrate", "base:1", "--to", "vfs"]).failed();
-    assert!(out.stderr.contains("layer"), "{out}");
-    assert_eq!(bench.row("overlay2")["Layers"], 2);
-    assert_eq!(bench.row("vfs")["Layers"], 0);
-}
-
-#[test]
-fn a_migration_that_is_killed_loses_nothing_and_then_succeeds() {
-    let bench = Bench::new();
-    bench.load("overlay2");
-    changed(&bench, "overlay2");
-    let (before, mut killed) = (bench.tree("box"), 0);
-    let boundaries = ["begin", "0", "1", "2", "3", "fill", "sync", "record", "image"];
-    for (round, operation) in ["create", "commit", "remove"].into_iter().cycle().take(12).enumerate() {
-        let to = ["vfs", "overlay2"][round % 2];
-        for boundary in boundaries {
-            for object in ["box", "base:1"] {
-                let crash = format!("{operation}:{boundary}");
-                let args = ["driver", "migrate", "-q", object, "--to", to];
-                let out = Outcome::of(bench.nacre.command(args).env("NACRE_CRASH", &crash));
-                assert!(out.code == 0 || out.code == -9, "{crash} of {object}:\n{out}");
-                killed += u32::from(out.code == -9);
-                bench.nacre.ok(["ps", "-a"]);
-                bench.nacre.assert_sound();
-                let rows = bench.nacre.rows(["ps", "-a"]);
-                assert_eq!(rows.len(), 1, "{crash} of {object}: {rows:?}");
-                before.assert_same(&bench.tree("box"), &crash);
-            }
-        }
-        bench.nacre.ok(["driver", "migrate", "-q", "--all", "--to", to]);
-        assert_eq!(bench.row(to)["Layers"], 2);
-    }
-    assert!(killed > 10, "only {killed} were killed; is the binary a debug build?");
 }

@@ -18,6 +18,7 @@ mod harness;
 mod hostile_archives;
 mod interchange;
 mod main_job;
+mod migration;
 mod processes;
 mod refusals;
 mod zfs;

@@ -71,6 +71,8 @@ pub struct UnpackOptions<'a> {
     /// Told of what was written to a file of [`WRITEBACK_LEAST`] bytes or more, by [`WRITEBACK`] bytes: so that its
     /// way to the disk can begin while the rest is unpacked.
     pub written: Option<Written>,
+    /// Whether blocks of zeros become holes, as in a file that was sparse before it was packed.
+    pub holes: bool,
 }
 
 /// [`UnpackOptions::written`]: a file, an offset and a length in bytes.
@@ -85,7 +87,14 @@ pub const WRITEBACK_LEAST: u64 = 128 << 10;
 impl UnpackOptions<'_> {
     /// With the default limits, with framing, unwatched.
     pub fn new(whiteouts: Whiteouts) -> Self {
-        Self { whiteouts, limits: Limits::default(), framing: true, monitor: None, written: None }
+        Self {
+            whiteouts,
+            limits: Limits::default(),
+            framing: true,
+            monitor: None,
+            written: None,
+            holes: false,
+        }
     }
 }
 

@@ -143,22 +143,18 @@ impl Map {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The block of most file systems, in bytes.
+const HOLE: usize = 4096;
 
-    #[test]
-    fn segments_that_make_no_sense_are_refused() {
-        let segment = |offset, length| Segment { offset, length };
-        assert!(Sparse::checked(10, vec![segment(0, 2), segment(5, 5), segment(10, 0)], 7).is_ok());
-        for (segments, stored) in [
-            (vec![segment(0, 2), segment(1, 2)], 4),
-            (vec![segment(5, 2), segment(0, 2)], 4),
-            (vec![segment(8, 3)], 3),
-            (vec![segment(0, 2)], 3),
-            (vec![segment(u64::MAX, 2)], 2),
-        ] {
-            assert_eq!(Sparse::checked(10, segments, stored), Err(Malformed::Sparse));
-        }
-    }
+/// How many bytes come before a block of zeros, and if none do, how many zeros there are. A file that is new has
+/// zeros where nothing is written.
+pub(super) fn data_and_hole(bytes: &[u8], offset: u64) -> (usize, usize) {
+    let is_hole = |block: &[u8]| block.iter().all(|byte| *byte == 0);
+    // To where the file's next block begins.
+    let (first, rest) = bytes.split_at(bytes.len().min(HOLE - (offset % HOLE as u64) as usize));
+    let length = |wanted: bool| -> usize {
+        let blocks = std::iter::once(first).chain(rest.chunks(HOLE));
+        blocks.take_while(|block| is_hole(block) == wanted).map(<[u8]>::len).sum()
+    };
+    (length(false), length(true))
 }

@@ -14,7 +14,7 @@ use super::ledger::Made;
 use super::options::{
     ExtractOptions, UnpackOptions, Unpacked, WRITEBACK, WRITEBACK_LEAST, Warning, Whiteouts, Written,
 };
-use super::sparse::Segment;
+use super::sparse::{Segment, data_and_hole};
 use super::tree::{Dir, Policy, Tree, file_type, join, split};
 use super::whiteout::{Meaning, meaning};
 use crate::digest::{DiffId, Digest, Hasher};
@@ -82,6 +82,7 @@ pub fn extract_into(
         at: Vec::new(),
         owner: options.owner,
         written: None,
+        holes: false,
     };
     let (unpacked, digest) = unpacker.set_at(options.at).and_then(|()| unpacker.run())?;
     let diff_id = digest.map_or(unpacked.diff_id, DiffId::new);
@@ -110,7 +111,16 @@ pub(super) fn unpack_from<R: BufRead>(
     }
     let tree = Tree::new(directory, policy);
     let headers = Headers::new(options.limits);
-    Unpacker { input, headers, tree, at: Vec::new(), owner: None, written: options.written }.run()
+    Unpacker {
+        input,
+        headers,
+        tree,
+        at: Vec::new(),
+        owner: None,
+        written: options.written,
+        holes: options.holes,
+    }
+    .run()
 }
 
 struct Unpacker<'a, R> {
@@ -121,6 +131,7 @@ struct Unpacker<'a, R> {
     at: Vec<u8>,
     owner: Option<(u32, u32)>,
     written: Option<Written>,
+    holes: bool,
 }
 
 impl<R: BufRead> Unpacker<'_, R> {
@@ -264,6 +275,9 @@ impl<R: BufRead> Unpacker<'_, R> {
             None if entry.stored > 0 => {
                 let whole = Segment { offset: 0, length: entry.stored };
                 self.part(fd.as_fd(), &path, whole, true)?;
+                if self.holes {
+                    rustix::fs::ftruncate(&fd, entry.stored).map_err(Problem::write("set its size"))?;
+                }
             }
             None => {}
             Some((real_size, segments)) => {
@@ -290,10 +304,16 @@ impl<R: BufRead> Unpacker<'_, R> {
         }
         let mut offset = at.offset;
         let mut told = at.offset;
-        let written = self.written;
+        let (written, holes) = (self.written, self.holes);
         self.input.content(at.length, |mut bytes| {
             while !bytes.is_empty() {
-                match rustix::io::pwrite(fd, bytes, offset) {
+                let (data, hole) = if holes { data_and_hole(bytes, offset) } else { (bytes.len(), 0) };
+                if data == 0 {
+                    offset += hole as u64;
+                    bytes = &bytes[hole..];
+                    continue;
+                }
+                match rustix::io::pwrite(fd, &bytes[..data], offset) {
                     Ok(0) => return Err(Problem::Write("write", Errno::IO.into())),
                     Ok(count) => {
                         offset += count as u64;

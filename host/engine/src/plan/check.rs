@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use nacre_plugin::description::Grant;
-use nacre_plugin::plan::{OverlayOption, Step};
+use nacre_plugin::plan::{OverlayOption, Sharing, Step};
 use nacre_plugin::types::{Place, Root, Setting, Whiteouts};
 
 use super::Plan;
@@ -13,7 +13,7 @@ mod dataset;
 mod tests;
 mod thin;
 
-pub(crate) use thin::KEPT;
+pub(crate) use thin::{KEPT, KEPT_FILES, KEPT_RECORDS};
 
 /// The most steps of a plan (`wit/plan.wit`).
 const MAX_STEPS: usize = 4096;
@@ -87,6 +87,8 @@ pub(crate) struct Rules<'a> {
     pub shared: &'a [String],
     /// What the user set: a device of the machine may be named in a plan only as an option's value names it.
     pub settings: &'a [Setting],
+    /// It makes an image layer, which is never written to: it may have files in common with others.
+    pub links: bool,
 }
 
 /// Check every step. The footprint is checked too: it may reach neither into another layer's folder nor
@@ -147,7 +149,14 @@ impl StepCheck<'_> {
                 self.owned(&s.target)?;
                 self.value(s.source.root == s.target.root, "source and target are below different roots")
             }
-            Step::CopyTree(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
+            Step::CopyTree(s) => {
+                self.readable(&s.source)?;
+                self.owned(&s.target)?;
+                self.value(
+                    self.rules.links || s.sharing == Sharing::Data,
+                    "files in common with another layer, in a layer that is written to",
+                )
+            }
             Step::RemoveTree(place) | Step::SubvolumeDelete(place) => self.owned(place),
             Step::SubvolumeCreate(s) => self.owned(&s.at).and_then(|()| self.mode(s.mode)),
             Step::SubvolumeSnapshot(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),

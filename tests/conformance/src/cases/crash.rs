@@ -24,7 +24,14 @@ struct Scenario<'s> {
     /// Makes what the command needs, and gives its arguments.
     before: &'s dyn Fn() -> Done<Vec<String>>,
     /// Looks at what the next command found, and takes away what is there.
-    after: &'s dyn Fn(&str) -> Done,
+    after: &'s dyn Fn(&Crash<'_>) -> Done,
+}
+
+/// Where a command was to be killed.
+struct Crash<'s> {
+    boundary: &'s str,
+    /// Whether it was: a plan may have fewer steps.
+    killed: bool,
 }
 
 impl Scenario<'_> {
@@ -38,7 +45,7 @@ impl Scenario<'_> {
             drop(bench.root().engine()?);
             let when = format!("after a crash at {}:{boundary}", self.operation);
             bench.sound(&format!("the next command finds everything in order {when}"))?;
-            (self.after)(&boundary)
+            (self.after)(&Crash { boundary: &boundary, killed })
                 .map_err(|stop| Stop::failed(format!("all is well {when}"), stop.text()))?;
             bench.sound(&format!("everything is in order when all is done {when}"))?;
             bench.must_hold(&clean, &when)?;
@@ -106,11 +113,12 @@ pub(crate) fn create(bench: &Bench<'_>) -> Done {
         operation: "create",
         also: &[],
         before: &|| Ok(words(&["create", "--name", "box", &image, "/x"])),
-        after: &|boundary| {
+        after: &|crash| {
             let count = remove_containers(bench)?;
-            // Until it is recorded there is none. (The last step number is that of a command that went on.)
-            let made = boundary == "record" || boundary.parse::<usize>().is_ok();
-            holds(made || count == 0, "there is no container", || format!("{count}"))?;
+            // Until it is recorded there is none; a command that was not killed has made one.
+            if crash.boundary != "record" {
+                same("containers", usize::from(!crash.killed), count)?;
+            }
             // And one can be made now.
             let (container, root) = bench.mounted(&image)?;
             must_read(&root.join("d/f"), "one")?;
@@ -247,7 +255,15 @@ pub(crate) fn remove(bench: &Bench<'_>) -> Done {
             bench.load(&archive)?;
             Ok(words(&["rmi", "-f", &name]))
         },
-        after: &|_| {
+        after: &|crash| {
+            // Two layers are this image's alone. A removal that had begun is completed by whoever comes next.
+            let left = bench.engine().layers()?.len() - layers;
+            let most = match (crash.killed, crash.boundary) {
+                (true, "begin") => 2,
+                (true, _) => 1,
+                (false, _) => 0,
+            };
+            holds(left <= most, &format!("at most {most} layers are left"), || left.to_string())?;
             let _ = bench.engine().remove_image(&name, true, false);
             bench.engine().prune_images(false)?;
             same("layers", layers, bench.engine().layers()?.len())

@@ -361,3 +361,28 @@ fn what_was_written_of_a_large_file_is_told_so_that_its_way_to_the_disk_can_begi
     assert_eq!(end, large.len() as u64);
     assert!(large_ones.len() > 1);
 }
+
+#[test]
+fn zeros_become_holes_where_that_is_asked_for_and_every_byte_is_the_same() {
+    let place = Place::new();
+    let mut content = vec![0; (3 << 20) + 5];
+    // At the begin, in the middle of a block and over the edge of one.
+    for at in [0, 4095, 4096, 1 << 20, (2 << 20) + 100] {
+        content[at] = 7;
+    }
+    let tar = Tar::new()
+        .file("sparse", &content)
+        .file("zeros", &content[8192..1 << 20])
+        .file("less", &[0; 9])
+        .end();
+    let options = UnpackOptions { holes: true, ..UnpackOptions::new(Whiteouts::Overlay) };
+    unpack(&tar[..], &place.open(), &options).unwrap();
+    let of = |name: &str| {
+        let path = place.diff().join(name);
+        (std::fs::read(&path).unwrap(), std::fs::metadata(&path).unwrap().blocks())
+    };
+    let (sparse, zeros, less) = (of("sparse"), of("zeros"), of("less"));
+    assert!(sparse.0 == content && sparse.1 <= 64, "{} blocks", sparse.1);
+    assert!(zeros.0 == content[8192..1 << 20] && zeros.1 == 0, "{} blocks", zeros.1);
+    assert_eq!(less.0, [0; 9]);
+}

@@ -47,7 +47,7 @@ impl Migrate {
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
         let options = MigrateOptions { to: self.to.clone(), drop_options: self.drop_options };
-        let objects = if self.all { engine.migratable()? } else { self.objects };
+        let objects = if self.all { engine.migratable(&self.to)? } else { self.objects };
         let progress = progress::follower(Doing::Loading, self.quiet || self.explain.form.is_some());
         each_explained(cx, &engine, self.explain, &objects, |object| {
             let migrated = engine.migrate(object, &options, progress.as_ref())?;
@@ -57,13 +57,12 @@ impl Migrate {
 }
 
 fn told(migrated: &Migrated, to: &str) -> Vec<String> {
-    let mut lines = vec![match migrated.kind {
-        "container" => format!("Moved container {} to {to}", migrated.name),
-        kind => format!("Moved {kind} {} to {to}: {} layers", migrated.name, migrated.layers),
+    let Migrated { kind, name, layers, .. } = migrated;
+    let mut lines = vec![match (migrated.moved, *kind) {
+        (false, _) => format!("Already in {to}: {kind} {name}"),
+        (true, "image") => format!("Moved {kind} {name} to {to}: {layers} layers"),
+        (true, _) => format!("Moved {kind} {name} to {to}"),
     }];
-    if migrated.layers == 0 && migrated.kind == "image" && migrated.removed == 0 {
-        lines = vec![format!("Image {} is in {to}", migrated.name)];
-    }
     lines.extend(migrated.kept.iter().map(|why| format!("Kept: {why}")));
     lines
 }

@@ -96,6 +96,7 @@ mod tests {
                 footprint: &footprint,
                 shared: &shared,
                 settings: &[],
+                links: true,
             };
             super::super::check(&vec![step], &rules)
         };

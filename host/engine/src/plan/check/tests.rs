@@ -37,7 +37,10 @@ fn at(name: &str) -> Place {
 fn judge_as(grants: &[Grant], steps: Vec<Step>) -> Result<(), PlanFault> {
     let footprint = [home(own()), home("l/AAA"), Place { root: Root::Run, path: own() }];
     let shared = ["l".to_owned()];
-    check(&steps, &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared, settings: &[] })
+    check(
+        &steps,
+        &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared, settings: &[], links: true },
+    )
 }
 
 fn judge(step: Step) -> Result<(), PlanFault> {
@@ -108,6 +111,23 @@ fn a_step_needs_the_grant_of_its_kind() {
             "{fault}"
         );
     }
+}
+
+#[test]
+fn a_layer_that_is_written_to_has_no_file_in_common_with_another() {
+    let (footprint, layer) = ([home(own())], own());
+    let copy = |sharing| {
+        Step::CopyTree(CopyTree { source: home(format!("{}/d", other())), target: at("d"), sharing })
+    };
+    let judge = |sharing, links| {
+        let rules =
+            Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &[], settings: &[], links };
+        check(&vec![copy(sharing)], &rules)
+    };
+    assert_eq!(judge(Sharing::Files, true), Ok(()));
+    assert_eq!(judge(Sharing::Data, false), Ok(()));
+    let fault = judge(Sharing::Files, false).unwrap_err().to_string();
+    assert!(fault.contains("files in common"), "{fault}");
 }
 
 #[test]
@@ -241,8 +261,14 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     ];
     for (place, words) in cases {
         let footprint = [home(own()), place.clone()];
-        let rules =
-            Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &shared, settings: &[] };
+        let rules = Rules {
+            grants: &ALL,
+            layer: &layer,
+            footprint: &footprint,
+            shared: &shared,
+            settings: &[],
+            links: true,
+        };
         let fault = check(&Vec::new(), &rules).expect_err(&place.to_string()).to_string();
         assert!(fault.contains(words), "{place}: {fault}");
     }
@@ -263,7 +289,10 @@ fn what_a_component_returns_beside_a_plan_is_the_layers_own() {
 
 fn beside(place: &Place, footprint: &[Place]) -> Result<(), PlanFault> {
     let shared = ["l".to_owned()];
-    check_place(place, &Rules { grants: &ALL, layer: &own(), footprint, shared: &shared, settings: &[] })
+    check_place(
+        place,
+        &Rules { grants: &ALL, layer: &own(), footprint, shared: &shared, settings: &[], links: true },
+    )
 }
 
 #[test]

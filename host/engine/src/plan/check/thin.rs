@@ -8,7 +8,11 @@ use nacre_plugin::types::{Place, Root};
 use super::{PlanFault, StepCheck};
 
 /// The folders of a home that the host keeps for a component with the grant `thin` (`wit/plan.wit`).
-pub(crate) const KEPT: [&str; 2] = ["devicemapper", "metadata"];
+pub(crate) const KEPT: [&str; 2] = [KEPT_FILES, KEPT_RECORDS];
+/// That of a pool's files.
+pub(crate) const KEPT_FILES: &str = "devicemapper";
+/// That of the records of a pool and its volumes.
+pub(crate) const KEPT_RECORDS: &str = "metadata";
 /// dm-thin's bounds of a block, in sectors (drivers/md/dm-thin.c: `DATA_DEV_BLOCK_SIZE_*`).
 const BLOCK: std::ops::RangeInclusive<u32> = 128..=2_097_152;
 /// The most characters in the name of a volume that layers share.
@@ -139,6 +143,7 @@ mod tests {
             footprint: &[home(&format!("mnt/{own}"))],
             shared: &["mnt".to_owned()],
             settings: &[Setting { name: "datadev".to_owned(), value: "/dev/sdb".to_owned() }],
+            links: false,
         };
         check(&vec![step], &rules)
     }

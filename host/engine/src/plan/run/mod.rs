@@ -178,10 +178,11 @@ fn rename(roots: &Roots, source: &Place, target: &Place) -> Done {
 }
 
 fn copy_tree(roots: &Roots, s: &CopyTree) -> Done {
-    let (source, target) = (roots.dir(s.source.root), roots.own(&s.target)?);
+    let target = roots.own(&s.target)?;
     match s.sharing {
-        Sharing::Data => source.copy_tree(&s.source.path, target, &s.target.path).map(drop),
-        Sharing::Files => source.link_tree(&s.source.path, target, &s.target.path).map(drop),
+        Sharing::Data => roots.dir(s.source.root).copy_tree(&s.source.path, target, &s.target.path).map(drop),
+        // What is linked is named as it was checked.
+        Sharing::Files => roots.own(&s.source)?.link_tree(&s.source.path, target, &s.target.path).map(drop),
     }
 }
 

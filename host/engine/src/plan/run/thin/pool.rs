@@ -10,9 +10,8 @@ use nacre_sys::{Error, FileLock, Mode, OFlags, dm, loop_device};
 
 use super::super::Done;
 use super::records::{BASE, FOLDER, PoolRecord, Records, Transaction, VolumeRecord};
+use crate::plan::check::KEPT_FILES as FILES;
 
-/// The folder of a pool's files.
-const FILES: &str = "devicemapper";
 /// Both folders are the user's alone, as Docker's are.
 const MODE: u32 = 0o700;
 /// Numbers of volumes have 24 bits.
@@ -35,7 +34,7 @@ pub(super) fn ensure(home: &Dir, wanted: &ThinPool) -> Done {
         ));
     }
     let made = known.as_ref().and_then(|record| record.pool.clone());
-    let pool = bring_to_life(home, made.as_ref().unwrap_or(wanted))?;
+    let pool = bring_to_life(home, made.as_ref().unwrap_or(wanted), made.is_none())?;
     if known.is_none() {
         let status = pool.status()?;
         if (status.transaction, status.data.0) != (0, 0) {
@@ -76,7 +75,7 @@ impl<'a> OpenPool<'a> {
         let Some(records) = Records::open(home)? else { return Ok(None) };
         let lock = lock(home)?;
         let Some(made) = records.pool()?.and_then(|record| record.pool) else { return Ok(None) };
-        let pool = bring_to_life(home, &made)?;
+        let pool = bring_to_life(home, &made, false)?;
         let open = Self { home, records, pool, discard: made.discard, _lock: lock };
         open.undo_what_was_cut_short()?;
         Ok(Some(open))
@@ -178,7 +177,10 @@ impl<'a> OpenPool<'a> {
     pub(super) fn activate(&self, name: &str) -> Result<Device, Error> {
         let record = self.volume(name)?;
         let device = device_of(self.home, name)?;
-        if !device.is_active()? {
+        if device.is_active()? {
+            // A crash in the middle of a snapshot of it leaves it standing still.
+            device.resume()?;
+        } else {
             // One that was cut short in the making.
             device.remove()?;
             self.pool.activate_thin(&device, record.device_id, record.size)?;
@@ -228,6 +230,11 @@ impl<'a> OpenPool<'a> {
         if begun.open_transaction_id <= now {
             return Ok(());
         }
+        if begun.open_transaction_id != now + 1 {
+            let begun = begun.open_transaction_id;
+            let why = format!("its tables are not those of its records: they know {now} changes of {begun}");
+            return Err(failed(self.name(), why));
+        }
         device_of(self.home, &begun.device_hash)?.remove()?;
         // The number may have been another volume's all the time: then nothing was made.
         if !self.records.numbers_without(&begun.device_hash)?.contains(&begun.device_id) {
@@ -238,15 +245,22 @@ impl<'a> OpenPool<'a> {
     }
 }
 
-fn bring_to_life(home: &Dir, made: &ThinPool) -> Result<Pool, Error> {
+/// Activate a pool, as it was made. Only a new one has files made for it: an empty one in place of one that is not
+/// where it was (a file system that is not mounted, say) would be taken for it.
+fn bring_to_life(home: &Dir, made: &ThinPool, new: bool) -> Result<Pool, Error> {
     let pool = Pool::named(name_of(home, &made.storage)?);
     if pool.device().is_active()? {
         return Ok(pool);
     }
     let (metadata, data) = match &made.storage {
         PoolStorage::Files(on) => {
-            home.ensure_dir(FILES, MODE)?;
-            (looped(home, "metadata", on.metadata_bytes)?, looped(home, "data", on.data_bytes)?)
+            let files = [("metadata", on.metadata_bytes), ("data", on.data_bytes)];
+            if new {
+                home.ensure_dir(FILES, MODE)?;
+                files.iter().try_for_each(|(name, bytes)| make_file(home, name, *bytes))?;
+            }
+            let [metadata, data] = files.map(|(name, _)| looped(home, name, pool.device().name()));
+            (metadata?, data?)
         }
         PoolStorage::Devices(on) => (PathBuf::from(&on.metadata), PathBuf::from(&on.data)),
         PoolStorage::Pool(name) => {
@@ -259,17 +273,31 @@ fn bring_to_life(home: &Dir, made: &ThinPool) -> Result<Pool, Error> {
     Ok(pool)
 }
 
-/// A file of the pool as a block device. It is made where it is missing.
-fn looped(home: &Dir, name: &str, bytes: u64) -> Result<PathBuf, Error> {
+/// A file of a new pool, unless a crash left it there.
+fn make_file(home: &Dir, name: &str, bytes: u64) -> Done {
     let at = format!("{FILES}/{name}");
-    let path = home.path().join(&at);
-    let io = |op, source| Error::Io { op, path: path.clone(), source };
+    let io = |op, source| Error::Io { op, path: home.path().join(&at), source };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(home.open_beneath(&at, flags, Mode::RUSR | Mode::WUSR)?);
     if file.metadata().map_err(|e| io("stat", e))?.len() == 0 {
         file.set_len(bytes).and_then(|()| file.sync_all()).map_err(|e| io("size", e))?;
     }
-    loop_device::attach(&file, &path, true)
+    Ok(())
+}
+
+/// A file of the pool as a block device.
+fn looped(home: &Dir, name: &str, pool: &str) -> Result<PathBuf, Error> {
+    let at = format!("{FILES}/{name}");
+    let path = home.path().join(&at);
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match home.open_beneath(&at, flags, Mode::empty()) {
+        Err(e) if e.is_not_found() => {
+            let why =
+                format!("its file {} is not there: bring it back, or mount what holds it", path.display());
+            Err(failed(pool, why))
+        }
+        file => loop_device::attach(&File::from(file?), &path, true),
+    }
 }
 
 /// Sizes count only where files are made.

@@ -19,9 +19,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::Done;
+pub(super) use crate::plan::check::KEPT_RECORDS as FOLDER;
 
-/// The folder of the records.
-pub(super) const FOLDER: &str = "metadata";
 const POOL: &str = "deviceset-metadata";
 const TRANSACTION: &str = "transaction-metadata";
 /// Docker's name for the base volume is empty, and its record's is this.

@@ -1,0 +1,91 @@
+//! Whether a container's copy on another driver is the container.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use nacre_store::Container;
+use nacre_union::{FileType, Node, Stack};
+
+use crate::diff::placeholders;
+use crate::{Engine, Error};
+
+impl Engine {
+    /// The whole tree of the copy is that of the container: types, modes, owners, times, attributes and links,
+    /// and the bytes of every file that the container changed. The image's layers were verified by their digests.
+    pub(crate) fn verify_copy(&self, container: &Container, copy: &Container) -> Result<(), Error> {
+        let (old, _) = self.stack_of(container.id.as_str())?;
+        let (new, _) = self.stack_of(copy.id.as_str())?;
+        let (old, new): (&Stack, &Stack) = (&old, &new);
+        let differs = |path: &Path| Error::Unsupported {
+            what: format!(
+                "{} cannot be moved: {} is another one in the copy",
+                container.name,
+                path.display()
+            ),
+        };
+        let root = Path::new("/");
+        if !dressed_alike(old, new, root)? {
+            return Err(differs(root));
+        }
+        // The other way round: what a runtime made to mount something on may be missing in the copy.
+        let made: Vec<&str> = placeholders().collect();
+        for change in nacre_union::compare(new, old, &made)? {
+            let is_left_behind = if change.is_dir {
+                lost_a_socket(old, &change.path)? && dressed_alike(old, new, &change.path)?
+            } else {
+                is_socket(old, &change.path)?
+            };
+            if !is_left_behind {
+                return Err(differs(&change.path));
+            }
+        }
+        for change in self.changes(container)? {
+            if !same_bytes(old, new, &change.path)? {
+                return Err(differs(&change.path));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A socket of a container that does not run is heard by nobody, and a tar has no type for it: it is left behind.
+fn is_socket(stack: &Stack, path: &Path) -> Result<bool, Error> {
+    Ok(stack.lookup(path)?.is_some_and(|node| node.metadata.kind == FileType::Socket))
+}
+
+/// A directory that lost a socket, or one somewhere below it, is noted as another one.
+fn lost_a_socket(stack: &Stack, directory: &Path) -> Result<bool, Error> {
+    for entry in stack.read_dir(directory)? {
+        if is_socket(stack, &directory.join(&entry.name))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether both trees have the same mode, owner and extended attributes at a path.
+fn dressed_alike(old: &Stack, new: &Stack, path: &Path) -> Result<bool, Error> {
+    let (Some(old), Some(new)) = (old.lookup(path)?, new.lookup(path)?) else { return Ok(false) };
+    let plain = |node: &Node| (node.metadata.kind, node.metadata.mode, node.metadata.uid, node.metadata.gid);
+    Ok(plain(&old) == plain(&new) && old.xattrs()? == new.xattrs()?)
+}
+
+/// Whether two trees have the same bytes under a name, where both have a regular file.
+fn same_bytes(old: &Stack, new: &Stack, path: &Path) -> Result<bool, Error> {
+    let file = |stack: &Stack| -> Result<Option<File>, Error> {
+        let node = stack.lookup(path)?.filter(|node| node.metadata.kind == FileType::RegularFile);
+        Ok(node.map(|node| node.open()).transpose()?.map(File::from))
+    };
+    let (Some(mut one), Some(mut other)) = (file(old)?, file(new)?) else { return Ok(true) };
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    loop {
+        for (file, buffer) in [(&mut one, &mut left), (&mut other, &mut right)] {
+            buffer.clear();
+            file.by_ref().take(256 << 10).read_to_end(buffer).map_err(|e| Error::io("read", path, e))?;
+        }
+        if left != right || left.is_empty() {
+            return Ok(left == right);
+        }
+    }
+}
