@@ -135,6 +135,16 @@ fn the_main_job_is_done_by_overlay_on_xfs() {
     main_job("overlay", FsKind::Xfs);
 }
 
+#[test]
+fn the_main_job_is_done_by_fuse_overlay() {
+    main_job("fuse-overlay", FsKind::Ext4);
+}
+
+#[test]
+fn the_main_job_is_done_by_aufs() {
+    main_job("aufs", FsKind::Ext4);
+}
+
 fn base() -> Image {
     let tar = Tar::new()
         .file("same", b"same")
