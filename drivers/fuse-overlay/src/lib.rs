@@ -6,8 +6,8 @@
 use nacre_driver_overlay2::{Overlay2, limit};
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, Grant, HomeLayout,
-    MountRequest, Mounted, OverlayFacts, Place, Plan, Refusal, Requirement, Role, Setting, Step,
-    StorageDriver, Suitability, Whiteouts, mount_union,
+    LayerKind, MountRequest, Mounted, OverlayFacts, OverlayUpper, Place, Plan, Refusal, Requirement, Role,
+    Setting, Step, StorageDriver, Suitability, Whiteouts, ensure_dir, home, mount_union,
 };
 
 /// The driver.
@@ -32,10 +32,13 @@ fn for_union(facts: &Facts) -> Facts {
     Facts { overlay: Some(overlay), ..facts.clone() }
 }
 
-fn by_union(step: Step) -> Step {
-    match step {
-        Step::MountOverlay(it) => mount_union(it.lowers, it.upper, &it.target, Whiteouts::Overlay),
-        other => other,
+/// In place: the component is smaller for it.
+fn by_union(steps: &mut [Step]) {
+    for step in steps {
+        if let Step::MountOverlay(it) = step {
+            let (lowers, upper) = (std::mem::take(&mut it.lowers), it.upper.take());
+            *step = mount_union(lowers, upper, &it.target, Whiteouts::Overlay);
+        }
     }
 }
 
@@ -79,8 +82,9 @@ impl StorageDriver for FuseOverlay {
     }
 
     fn mount(facts: &Facts, request: &MountRequest) -> Result<Mounted, Refusal> {
-        let mounted = Overlay2::mount(&for_union(facts), request)?;
-        Ok(Mounted { steps: mounted.steps.into_iter().map(by_union).collect(), ..mounted })
+        let mut mounted = Overlay2::mount(&for_union(facts), request)?;
+        by_union(&mut mounted.steps);
+        Ok(mounted)
     }
 
     fn unmount(id: &str) -> Result<Plan, Refusal> {
@@ -103,19 +107,28 @@ impl StorageDriver for FuseOverlay {
         Overlay2::footprint(id)
     }
 
-    /// overlay2's, but for what only overlayfs has.
+    /// Of the mount alone: all others are overlay2's.
     fn examples() -> Vec<Example> {
-        let known = |example: &Example| !example.title.contains("volatile");
-        let own = |mut example: Example| {
-            if let Call::Create(CreateRequest { settings, .. }) | Call::Mount(MountRequest { settings, .. }) =
-                &mut example.call
-            {
-                settings.retain(|setting| setting.name != "volatile");
-            }
-            example.steps = example.steps.into_iter().map(by_union).collect();
-            example
-        };
-        Overlay2::examples().into_iter().filter(known).map(own).collect()
+        let id = |digit: &str| digit.repeat(64);
+        let own = id("c");
+        let merged = home(format!("{own}/merged"));
+        let upper = OverlayUpper { upper: home(format!("{own}/diff")), work: home(format!("{own}/work")) };
+        // The short names of the layers below.
+        let lowers = ["l/XO53XO53XO53XO53XO53XO53XO", "l/VKVKVKVKVKVKVKVKVKVKVKVKVK"].map(home).into();
+        vec![Example {
+            title: "a container, on both layers of its image".into(),
+            call: Call::Mount(MountRequest {
+                id: own,
+                kind: LayerKind::Container,
+                parents: vec![id("b"), id("a")],
+                read_only: false,
+                settings: vec![],
+            }),
+            steps: vec![
+                ensure_dir(merged.clone(), 0o700),
+                mount_union(lowers, Some(upper), &merged, Whiteouts::Overlay),
+            ],
+        }]
     }
 }
 
