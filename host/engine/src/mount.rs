@@ -108,7 +108,9 @@ impl Engine {
         let lost = known.is_some();
         let mut kept = Vec::new();
         if let Some(mount) = known {
-            if is_mounted(&mount.target)? {
+            if is_mounted(&mount.target)?
+                && !(has_lost_its_server(&mount.target) && self.detach(&mount.target)?)
+            {
                 if !self.config.explain {
                     self.store.write(|tx| tx.add_holder(&mount, holder))?;
                 }
@@ -136,6 +138,16 @@ impl Engine {
             kept.iter().try_for_each(|holder| tx.add_holder(&record, holder).map(drop))
         })?;
         Ok(record.target)
+    }
+
+    /// End a mount that nobody serves. What was written before is in the layer.
+    fn detach(&self, target: &Path) -> Result<bool, Error> {
+        let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else { return Ok(false) };
+        if self.config.explain {
+            return Ok(false);
+        }
+        tracing::warn!(target = %target.display(), "the process that served this mount is gone");
+        Ok(nacre_sys::mount::detach(&Dir::open(parent)?, name)?)
     }
 
     /// A mount that ended without nacre, by hand or with the machine, leaves what was made for it. The plan
@@ -289,6 +301,11 @@ fn not_visible(mount: &Mount) -> Error {
 /// The token of the process whose operation a holder is.
 fn operation_owner(holder: &str) -> Option<&str> {
     holder.strip_prefix(OPERATION)?.split(':').next()
+}
+
+/// What a mount of FUSE says when its server was killed.
+fn has_lost_its_server(target: &Path) -> bool {
+    rustix::fs::statfs(target).is_err_and(|error| error == rustix::io::Errno::NOTCONN)
 }
 
 /// Whether something is mounted on a directory. One that is gone holds no mount.

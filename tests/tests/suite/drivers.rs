@@ -24,7 +24,7 @@ fn nacre(driver: &'static str, kind: FsKind) -> Option<Nacre> {
     made.map(|nacre| nacre.with_driver(driver))
 }
 
-fn load(nacre: &Nacre, image: &Image) {
+pub(crate) fn load(nacre: &Nacre, image: &Image) {
     let dir = scratch();
     let archive = dir.path().join("archive.tar");
     std::fs::write(&archive, image.oci_layout(Packing::Plain).tar()).unwrap();
@@ -40,13 +40,13 @@ fn names(nacre: &Nacre, folder: &str) -> Vec<String> {
 }
 
 /// Make a container, and mount it.
-fn mounted(nacre: &Nacre, image: &str) -> (String, PathBuf) {
+pub(crate) fn mounted(nacre: &Nacre, image: &str) -> (String, PathBuf) {
     let id = nacre.ok(["create", image, "/bin/true"]).trim().to_owned();
     let path = nacre.ok(["mount", &id]).trim().into();
     (id, path)
 }
 
-fn let_go(nacre: &Nacre, id: &str) {
+pub(crate) fn let_go(nacre: &Nacre, id: &str) {
     nacre.ok(["umount", id]);
     nacre.ok(["rm", id]);
 }
@@ -145,7 +145,7 @@ fn the_main_job_is_done_by_aufs() {
     main_job("aufs", FsKind::Ext4);
 }
 
-fn base() -> Image {
+pub(crate) fn base() -> Image {
     let tar = Tar::new()
         .file("same", b"same")
         .file("again", b"below")

@@ -21,6 +21,7 @@ mod main_job;
 mod migration;
 mod processes;
 mod refusals;
+mod served;
 mod zfs;
 
 use nacre_tests::craft::{Image, Packing};
