@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nacre_conformance::{Outcome, Report, Subject, Verdict, Wanted};
 use nacre_test_guests::{BROKEN, PLAIN};
 use nacre_tests::zfs::ZfsPool;
-use nacre_tests::{FsKind, LoopFs, Nacre, scratch, skip};
+use nacre_tests::{FsKind, LoopFs, Nacre, is_too_long, scratch, shell, skip};
 use serde_json::Value;
 
 /// One test for each driver and file system: `test name: driver, file system`.
@@ -51,13 +51,56 @@ fn zfs_on_zfs() {
     }
 }
 
-#[test]
-fn devicemapper_on_ext4() {
-    if !Path::new("/dev/mapper/control").exists() {
-        return skip("this kernel has no device-mapper; scripts/lane has one");
+fn has_thin_pools() -> bool {
+    let found = Path::new("/dev/mapper/control").exists();
+    if !found {
+        skip("this kernel has no device-mapper; scripts/lane has one");
     }
-    let fs = LoopFs::new(FsKind::Ext4, 8192).unwrap();
-    stand("devicemapper", "ext4", &fs.path());
+    found
+}
+
+#[test]
+fn devicemapper_on_files_with_xfs() {
+    if has_thin_pools() {
+        let fs = LoopFs::new(FsKind::Ext4, 8192).unwrap();
+        stand_with(
+            "devicemapper",
+            &["devicemapper.fs=xfs"],
+            &in_a_slow_kernel(&[]),
+            "files, xfs",
+            &fs.path(),
+        );
+    }
+}
+
+#[test]
+fn devicemapper_on_devices_with_ext4() {
+    if has_thin_pools() {
+        let fs = LoopFs::new(FsKind::Ext4, 8192).unwrap();
+        let attach = |name: &str, size: &str| {
+            let file = fs.path().join(name).display().to_string();
+            shell(&format!("truncate -s {size} {file} && losetup -f --show {file}")).trim().to_owned()
+        };
+        let (data, metadata) = (attach("data", "6G"), attach("metadata", "32M"));
+        let (data_option, metadata_option) =
+            (format!("devicemapper.datadev={data}"), format!("devicemapper.metadatadev={metadata}"));
+        let options = ["devicemapper.fs=ext4", data_option.as_str(), metadata_option.as_str()];
+        let cases = in_a_slow_kernel(&["depth/128", "random/", "crash/"]);
+        stand_with("devicemapper", &options, &cases, "devices, ext4", &fs.path());
+        shell("dmsetup remove_all");
+        shell(&format!("losetup -d {data} {metadata}"));
+    }
+}
+
+/// All cases, or where minutes count all but the longest: `depth/500`, and what else is named.
+fn in_a_slow_kernel(long: &[&str]) -> Vec<String> {
+    let mut long = [&["depth/500"], long].concat();
+    long.retain(|case| is_too_long(&format!("devicemapper's conformance case {case}")));
+    let listed = Nacre::new().ok(["driver", "test", "--list"]);
+    let names = listed.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+    let cases: Vec<_> = names.filter(|name| !long.iter().any(|long| name.starts_with(long))).collect();
+    assert!(cases.len() > 50, "{cases:?}");
+    cases
 }
 
 /// Drivers that ship with nacre and stand elsewhere, with where.
@@ -90,9 +133,17 @@ fn component(name: &str, dir: &tempfile::TempDir) -> String {
 
 /// Runs the command, and not the library: a pool may be mounted for processes of this test alone.
 fn stand(driver: &str, fs: &str, on: &Path) {
+    stand_with(driver, &[], &[], fs, on);
+}
+
+/// With settings of the driver, and only some cases.
+fn stand_with(driver: &str, settings: &[&str], cases: &[String], fs: &str, on: &Path) {
     let (dir, nacre) = (scratch(), Nacre::new());
     let (component, on) = (component(driver, &dir), on.display().to_string());
-    let out = nacre.run(["driver", "test", &component, "--on", &on, "--format", "json"]);
+    let mut args: Vec<&str> = settings.iter().flat_map(|setting| ["--storage-opt", setting]).collect();
+    args.extend(["driver", "test", &component, "--on", &on, "--format", "json"]);
+    args.extend(cases.iter().flat_map(|case| ["--case", case.as_str()]));
+    let out = nacre.run(args);
     assert!([0, 6].contains(&out.code), "{driver} on {fs}:\n{out}");
     let report: Value = serde_json::from_str(&out.text()).unwrap();
     let outcomes = report["outcomes"].as_array().unwrap();

@@ -53,7 +53,12 @@ pub(crate) fn let_go(nacre: &Nacre, id: &str) {
 
 /// Load, run, write, diff, commit, save, load elsewhere, remove.
 fn main_job(driver: &'static str, kind: FsKind) {
-    let Some(nacre) = nacre(driver, kind) else { return };
+    if let Some(nacre) = nacre(driver, kind) {
+        main_job_of(&nacre, &format!("{driver} on {kind:?}"));
+    }
+}
+
+pub(crate) fn main_job_of(nacre: &Nacre, what: &str) {
     let (image, dir) = (fixture::app(), scratch());
     nacre.load(&image.docker());
     assert_eq!(nacre.rows(["images", "--no-trunc"])[0]["ID"].as_str().unwrap(), image.id());
@@ -72,9 +77,9 @@ fn main_job(driver: &'static str, kind: FsKind) {
         "C /srv/app/main.py",
         "D /srv/app/empty",
     ];
-    assert_eq!(diff, expected, "{driver} on {kind:?}");
+    assert_eq!(diff, expected, "{what}");
     let row = &nacre.rows(["ps", "-a", "-s"])[0];
-    assert_eq!(row["SizeBytes"].as_u64().unwrap(), 44 + 20_000_000, "{driver} on {kind:?}");
+    assert_eq!(row["SizeBytes"].as_u64().unwrap(), 44 + 20_000_000, "{what}");
 
     let id = nacre.ok(["commit", "-m", "changed", "box", "example/changed:1"]);
     let see = "cat /srv/app/main.py; test -e /srv/app/empty || echo gone; test -d /srv/app/made && echo made; \

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::bundle::{Bundle, write_json};
 use crate::error::{Error, Result};
-use crate::launch::{Launched, Outputs, Pipes};
+use crate::launch::{Launched, Outputs, Pipes, reap};
 use crate::link;
 use crate::process::Process;
 use crate::spec::ContainerSpec;
@@ -57,7 +57,8 @@ impl Oci {
         command
     }
 
-    /// Starts the first process.
+    /// Starts the first process, in the two steps of the OCI runtime specification ("Lifecycle"): when its program
+    /// is executed, it is this process's child already. crun's `run` waits for one that ends at once itself.
     pub(crate) fn run(
         &self,
         id: &str,
@@ -69,8 +70,19 @@ impl Oci {
     ) -> Result<Launched> {
         write_json(&bundle.file("config.json"), &config::config(spec, process, hostname, bundle))?;
         let mut command = self.quiet_command(bundle);
-        command.arg("run").arg("--bundle").arg(bundle.dir());
-        self.start(command, "run", id, bundle, process, stdin)
+        command.arg("create").arg("--bundle").arg(bundle.dir());
+        let launched = self.start(command, "create", id, bundle, process, stdin)?;
+        let mut command = self.quiet_command(bundle);
+        command.args(["start", id]).stdin(Stdio::null());
+        let output = command.output().map_err(|error| Error::io("execute", &self.program, error))?;
+        if output.status.success() {
+            return Ok(launched);
+        }
+        let failure = self.failure("start", process, output.stderr, bundle);
+        // Made and never started: it waits for that, and is to be killed.
+        self.delete(id)?;
+        reap(launched.started.pid);
+        Err(failure)
     }
 
     /// Starts a further process.
@@ -84,7 +96,7 @@ impl Oci {
         let file = bundle.file(&format!("process-{}.json", unique()));
         write_json(&file, &config::process(process))?;
         let mut command = self.quiet_command(bundle);
-        command.arg("exec").arg("--process").arg(&file);
+        command.args(["exec", "--detach", "--process"]).arg(&file);
         let launched = self.start(command, "exec", id, bundle, process, stdin);
         let _ = fs::remove_file(&file);
         launched
@@ -101,7 +113,7 @@ impl Oci {
     ) -> Result<Launched> {
         let pid_file = bundle.file(&format!("pid-{}", unique()));
         let console = if process.terminal { Some(Console::new(bundle)?) } else { None };
-        command.arg("--detach").arg("--pid-file").arg(&pid_file);
+        command.arg("--pid-file").arg(&pid_file);
         if let Some(console) = &console {
             // Relative, since the path of a socket is short. And the terminal's signals are not for it.
             command.arg("--console-socket").arg(&console.name);
@@ -109,7 +121,7 @@ impl Oci {
         command.arg(id).current_dir(bundle.dir()).process_group(0);
         let (pipes, outputs) = Pipes::new()?;
         if !self.call(command, stdin, outputs)? {
-            return Err(self.failure(verb, process, &pipes.stderr, bundle));
+            return Err(self.failure(verb, process, drain(&pipes.stderr), bundle));
         }
         let pid = read_pid(&pid_file)?;
         let _ = fs::remove_file(&pid_file);
@@ -124,14 +136,8 @@ impl Oci {
         Ok(status.success())
     }
 
-    fn failure(
-        &self,
-        verb: &'static str,
-        process: &Process,
-        messages: &PipeReader,
-        bundle: &Bundle,
-    ) -> Error {
-        let mut message = clean(&drain(messages));
+    fn failure(&self, verb: &'static str, process: &Process, messages: Vec<u8>, bundle: &Bundle) -> Error {
+        let mut message = clean(&messages);
         if message.is_empty() {
             message = clean(&fs::read(bundle.file(LOG)).unwrap_or_default());
         }
@@ -273,7 +279,9 @@ fn classify(message: &str, program: String) -> Option<Error> {
         return Some(Error::NotFound { program });
     }
     let reasons = ["permission denied", "exec format error", "is a directory"];
-    let reason = reasons.into_iter().find(|reason| is(reason) && !is("mount"))?;
+    // crun of a directory.
+    let denied = is("open executable: operation not permitted").then_some("permission denied");
+    let reason = denied.or_else(|| reasons.into_iter().find(|reason| is(reason) && !is("mount")))?;
     Some(Error::NotExecutable { program, reason: reason.into() })
 }
 
@@ -288,6 +296,7 @@ mod tests {
         assert_eq!(code(&format!("{runc}executable file not found in $PATH")), Some(127));
         assert_eq!(code(&format!("{runc}stat /x: no such file or directory")), Some(127));
         assert_eq!(code(&format!("{runc}permission denied")), Some(126));
+        assert_eq!(code("crun create failed: open executable: Operation not permitted"), Some(126));
         let folder =
             "exec failed: chdir to cwd (\"/nope\") set in config.json failed: no such file or directory";
         assert_eq!(code(folder), Some(126));
