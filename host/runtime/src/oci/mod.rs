@@ -57,8 +57,7 @@ impl Oci {
         command
     }
 
-    /// Starts the first process, in the two steps of the OCI runtime specification ("Lifecycle"): when its program
-    /// is executed, it is this process's child already. crun's `run` waits for one that ends at once itself.
+    /// Starts the first process.
     pub(crate) fn run(
         &self,
         id: &str,
@@ -70,6 +69,13 @@ impl Oci {
     ) -> Result<Launched> {
         write_json(&bundle.file("config.json"), &config::config(spec, process, hostname, bundle))?;
         let mut command = self.quiet_command(bundle);
+        if self.name() != "crun" {
+            command.arg("run").arg("--detach").arg("--bundle").arg(bundle.dir());
+            return self.start(command, "run", id, bundle, process, stdin);
+        }
+        // crun's `run` waits itself for a process that ends at once, and its exit code is lost. After `create` it is
+        // this process's child before its program is executed. But whoever is killed in between leaves a container
+        // that was not started, so it is not the way of all.
         command.arg("create").arg("--bundle").arg(bundle.dir());
         let launched = self.start(command, "create", id, bundle, process, stdin)?;
         let mut command = self.quiet_command(bundle);
