@@ -8,18 +8,27 @@ use std::path::Path;
 
 use nacre_sys::{Dir, Error, quota};
 use nacre_tests::{FsKind, LoopFs, skip};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// Run a test on each file system whose projects this kernel limits.
 fn on_each(work: impl Fn(&LoopFs, &Dir)) {
     if !common::root() {
         return;
     }
+    heed_limits();
     for kind in [FsKind::Ext4, FsKind::Xfs] {
         match LoopFs::with_project_quota(kind, 400) {
             Some(made) => work(&made, &Dir::open(made.path()).unwrap()),
             None => skip(&format!("this kernel has no project quota on {}", kind.name())),
         }
     }
+}
+
+/// Whoever has `CAP_SYS_RESOURCE` is not limited (quotactl(2)); a container does not have it.
+fn heed_limits() {
+    let all = rustix::thread::capabilities(None).unwrap();
+    let effective = all.effective.difference(CapabilitySet::SYS_RESOURCE);
+    rustix::thread::set_capabilities(None, CapabilitySets { effective, ..all }).unwrap();
 }
 
 /// The project of a directory, as `lsattr -p` has it.
