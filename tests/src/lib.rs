@@ -28,16 +28,6 @@ pub use loopfs::{FsKind, LoopFs};
 pub use mounts::{mounts_below, unmount_below};
 pub use nacre::Nacre;
 pub use nacre_skip::skip;
-
-/// Whether something that takes minutes is left out, with a line that says so: it is but in `scripts/test --whole`,
-/// which sets `NACRE_WHOLE`.
-pub fn is_too_long(what: &str) -> bool {
-    let left_out = std::env::var_os("NACRE_WHOLE").is_none();
-    if left_out {
-        skip(&format!("{what}: scripts/test --whole runs it"));
-    }
-    left_out
-}
 pub use outcome::Outcome;
 pub use tree::Tree;
 
@@ -81,4 +71,14 @@ pub fn scratch() -> tempfile::TempDir {
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     hex::encode(sha2::Sha256::digest(bytes))
+}
+
+/// Whether something that takes minutes is left out, with a line that says so: it is but in `scripts/test --whole`,
+/// which sets `NACRE_WHOLE`.
+pub fn is_too_long(what: &str) -> bool {
+    let left_out = std::env::var_os("NACRE_WHOLE").is_none();
+    if left_out {
+        skip(&format!("{what}: scripts/test --whole runs it"));
+    }
+    left_out
 }

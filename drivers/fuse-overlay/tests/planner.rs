@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use nacre_driver_fuse_overlay::FuseOverlay;
+use nacre_driver_overlay2::Overlay2;
 use nacre_driver_sdk::{
     Call, Facts, Filesystem, KernelVersion, LayerKind, MountRequest, Refusal, Requirement, Setting, Step,
     StorageDriver, Whiteouts,
@@ -42,6 +43,27 @@ fn every_worked_example_is_what_the_planner_does() {
         let Call::Mount(request) = example.call else { panic!("{}", example.title) };
         let mounted = FuseOverlay::mount(&facts(), &request).map(|mounted| mounted.steps);
         assert_eq!(mounted, Ok(example.steps), "{}", example.title);
+    }
+}
+
+/// What lies on disk is overlay2's, so its examples hold here as well, but for how a layer is mounted.
+#[test]
+fn every_other_plan_is_overlay2s() {
+    for example in Overlay2::examples() {
+        let steps = match example.call {
+            Call::Create(request) => {
+                FuseOverlay::create_layer(&facts(), &request).map(|created| created.steps)
+            }
+            Call::Commit(request) => FuseOverlay::commit(&facts(), &request),
+            Call::Mount(request) => {
+                let steps = FuseOverlay::mount(&facts(), &request).map(|mounted| mounted.steps).unwrap();
+                assert!(!steps.iter().any(|step| matches!(step, Step::MountOverlay(_))), "{}", example.title);
+                continue;
+            }
+            Call::Unmount(id) => FuseOverlay::unmount(&id),
+            Call::Remove(id) => FuseOverlay::remove(&id),
+        };
+        assert_eq!(steps, Ok(example.steps), "{}", example.title);
     }
 }
 

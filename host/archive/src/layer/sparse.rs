@@ -158,3 +158,23 @@ pub(super) fn data_and_hole(bytes: &[u8], offset: u64) -> (usize, usize) {
     };
     (length(false), length(true))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_that_make_no_sense_are_refused() {
+        let segment = |offset, length| Segment { offset, length };
+        assert!(Sparse::checked(10, vec![segment(0, 2), segment(5, 5), segment(10, 0)], 7).is_ok());
+        for (segments, stored) in [
+            (vec![segment(0, 2), segment(1, 2)], 4),
+            (vec![segment(5, 2), segment(0, 2)], 4),
+            (vec![segment(8, 3)], 3),
+            (vec![segment(0, 2)], 3),
+            (vec![segment(u64::MAX, 2)], 2),
+        ] {
+            assert_eq!(Sparse::checked(10, segments, stored), Err(Malformed::Sparse));
+        }
+    }
+}

@@ -9,7 +9,8 @@ use nacre_tests::craft::{Image, Packing, Tar};
 use nacre_tests::{Nacre, Outcome, is_too_long, mounts_below, program, scratch, shell, skip};
 use tempfile::TempDir;
 
-const KILLED: i32 = -9;
+mod crash;
+
 /// Small, and large enough for XFS.
 const BASE_SIZE: &str = "basesize=512M";
 
@@ -209,6 +210,12 @@ fn images_and_containers_live_in_a_pool_on_devices() {
     drop(probe);
     let (data, metadata) = (attach("data", "2G"), attach("metadata", "16M"));
     let bed = Bed::new(&[&format!("datadev={data}"), &format!("metadatadev={metadata}")]).unwrap();
+    for (device, make) in [(&data, "mkfs.ext4 -q -F"), (&metadata, "mkswap -q")] {
+        shell(&format!("{make} {device}"));
+        let used = bed.run(&["load", "-q", "-i", &bed.archive(&two_layers())]).failed();
+        assert!(used.stderr.contains(&format!("{device} holds something already")), "{used}");
+        shell(&format!("wipefs -q --all {device}"));
+    }
     bed.load(&two_layers());
     bed.ok(&["create", "--name", "box", "app:1", "/x"]);
     let tree = PathBuf::from(bed.ok(&["mount", "box"]));
@@ -216,9 +223,20 @@ fn images_and_containers_live_in_a_pool_on_devices() {
     bed.ok(&["umount", "box"]);
     assert!(!bed.home().join("devicemapper/data").exists(), "no file where there are devices");
 
-    // The options of another day cannot move the pool.
-    let elsewhere = bed.nacre.run(["mount", "box"]).failed();
-    assert!(elsewhere.stderr.contains("other storage"), "{elsewhere}");
+    // The options need not be said again, and those of another day cannot move the pool.
+    bed.nacre.ok(["mount", "box"]);
+    bed.nacre.ok(["umount", "box"]);
+    let other = format!("dm.datadev={metadata}");
+    let elsewhere = bed.nacre.run([
+        "--storage-opt",
+        &other,
+        "--storage-opt",
+        &format!("dm.metadatadev={data}"),
+        "mount",
+        "box",
+    ]);
+    let elsewhere = elsewhere.failed();
+    assert!(elsewhere.stderr.contains(&format!("was made on {data} and {metadata}")), "{elsewhere}");
     bed.ok(&["rm", "box"]);
     bed.ok(&["rmi", "app:1"]);
     drop(bed);
@@ -239,6 +257,25 @@ fn a_pool_comes_back_after_a_reboot() {
     bed.lose_devices();
     let tree = PathBuf::from(bed.ok(&["mount", "box"]));
     assert_eq!(std::fs::read(tree.join("kept")).unwrap(), b"before");
+    bed.ok(&["umount", "box"]);
+    bed.ok(&["rm", "box"]);
+}
+
+#[test]
+fn what_is_kept_in_the_kernel_is_ended_unless_something_is_mounted() {
+    let Some(bed) = Bed::new(&[]) else { return };
+    bed.load(&two_layers());
+    bed.ok(&["create", "--name", "box", "app:1", "/x"]);
+    bed.ok(&["mount", "box"]);
+    let refused = bed.run(&["driver", "release"]).failed();
+    assert!(refused.stderr.contains("in use"), "{refused}");
+    bed.ok(&["umount", "box"]);
+    let ended = bed.ok(&["driver", "release"]);
+    assert_eq!(ended.lines().count(), 3, "a pool and two loop devices: {ended}");
+    assert!(!shell("dmsetup ls").contains(&bed.prefix()));
+    assert_eq!(bed.ok(&["driver", "release"]), "");
+    let tree = PathBuf::from(bed.ok(&["mount", "box"]));
+    assert_eq!(std::fs::read(tree.join("top")).unwrap(), b"3");
     bed.ok(&["umount", "box"]);
     bed.ok(&["rm", "box"]);
 }
@@ -325,82 +362,5 @@ fn a_layer_that_the_pool_has_no_room_for_is_refused_whole_and_the_pool_goes_on()
         assert_eq!(std::fs::read(tree.join("top")).unwrap(), b"3");
         bed.ok(&["umount", "box"]);
         bed.ok(&["rm", "box"]);
-    }
-}
-
-/// A command that is killed after every step of its plans, with the layers that are there before it and after it.
-struct Scenario {
-    operation: &'static str,
-    before: &'static [&'static [&'static str]],
-    killed: &'static [&'static str],
-    after: &'static [&'static [&'static str]],
-}
-
-const CREATE: &[&str] = &["create", "--name", "box", "app:1", "/x"];
-
-const SCENARIOS: &[Scenario] = &[
-    Scenario { operation: "create", before: &[], killed: CREATE, after: &[&["rm", "box"]] },
-    Scenario {
-        operation: "create",
-        before: &[],
-        killed: &["load", "-q", "-i", "MORE"],
-        after: &[&["rmi", "more:1"], &["image", "prune", "-f"]],
-    },
-    Scenario {
-        operation: "commit",
-        before: &[],
-        killed: &["load", "-q", "-i", "MORE"],
-        after: &[&["rmi", "more:1"], &["image", "prune", "-f"]],
-    },
-    Scenario {
-        operation: "mount",
-        before: &[CREATE],
-        killed: &["mount", "box"],
-        after: &[&["umount", "box"], &["rm", "box"]],
-    },
-    Scenario {
-        operation: "unmount",
-        before: &[CREATE, &["mount", "box"]],
-        killed: &["umount", "box"],
-        after: &[&["umount", "box"], &["rm", "box"]],
-    },
-    Scenario { operation: "remove", before: &[CREATE], killed: &["rm", "box"], after: &[&["rm", "box"]] },
-];
-
-#[test]
-fn pool_and_records_agree_after_a_crash_at_any_step() {
-    let Some(bed) = Bed::new(&["fs=ext4"]) else { return };
-    bed.load(&two_layers());
-    let more =
-        Image { reference: "more:1".into(), ..two_layers() }.layer(Tar::new().file("more", b"4").finish());
-    let archive = bed.archive(&more);
-    let given = |args: &[&'static str]| -> Vec<String> {
-        args.iter().map(|a| if *a == "MORE" { archive.clone() } else { (*a).to_owned() }).collect()
-    };
-    for scenario in SCENARIOS {
-        let named = ["begin", "record"].into_iter().map(str::to_owned);
-        let mut crashes = 0;
-        for boundary in named.chain((0..).map(|n: u32| n.to_string())) {
-            let when =
-                format!("`{}` killed in {} at {boundary}", scenario.killed.join(" "), scenario.operation);
-            for command in scenario.before {
-                bed.ok(command);
-            }
-            let killed = given(scenario.killed);
-            let killed: Vec<&str> = killed.iter().map(String::as_str).collect();
-            let crash = format!("{}:{boundary}", scenario.operation);
-            let out = Outcome::of(bed.command(&killed).env("NACRE_CRASH", crash));
-            assert!(out.code == KILLED || out.code == 0, "{when}\n{out}");
-            // Any command mends what the crash left: the first of these, or the check.
-            for command in scenario.after {
-                bed.run(command);
-            }
-            bed.assert_agreed(2, &when);
-            crashes += u32::from(out.code == KILLED);
-            if out.code == 0 && boundary.parse::<u32>().is_ok() {
-                break;
-            }
-        }
-        assert!(crashes > 2, "{}: {crashes} crashes; is the binary a debug build?", scenario.operation);
     }
 }
