@@ -51,7 +51,11 @@ pub(crate) fn all() -> Vec<Example> {
     all.push(example(
         "a mount's folder goes with it",
         Call::Unmount(id(OWN)),
-        vec![unmount(home(format!("{}/merged", id(OWN)))), remove_tree(home(format!("{}/merged", id(OWN))))],
+        vec![
+            unmount(home(format!("{}/merged", id(OWN)))),
+            remove_tree(home(format!("{}/work/work/incompat", id(OWN)))),
+            remove_tree(home(format!("{}/merged", id(OWN)))),
+        ],
     ));
     all.push(example(
         "the short name goes before the layer",

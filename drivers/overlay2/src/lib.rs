@@ -130,8 +130,10 @@ impl StorageDriver for Overlay2 {
     }
 
     fn unmount(id: &str) -> Result<Plan, Refusal> {
-        let merged = Layer::new(id)?.merged();
-        Ok(vec![unmount(merged.clone()), remove_tree(merged)])
+        let layer = Layer::new(id)?;
+        let merged = layer.merged();
+        // A volatile mount leaves a mark that refuses the next one.
+        Ok(vec![unmount(merged.clone()), remove_tree(layer.file("work/work/incompat")), remove_tree(merged)])
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {

@@ -21,7 +21,8 @@ impl Dir {
     pub fn remove_tree(&self, rel: impl AsRef<Path>) -> Result<()> {
         let rel = rel.as_ref();
         let at = match self.spot(rel) {
-            Err(e) if e.is_not_found() => return Ok(()),
+            // Below what is no directory there is nothing either.
+            Err(e) if e.is_not_found() || e.errno() == Some(libc::ENOTDIR) => return Ok(()),
             at => at?,
         };
         match rustix::fs::unlinkat(&at, at.name, AtFlags::empty()) {
