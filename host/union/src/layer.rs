@@ -27,6 +27,22 @@ pub enum Whiteouts {
     None,
 }
 
+impl Whiteouts {
+    /// The layout that is written so: `overlay2`, `aufs`, or `plain` where nothing is deleted.
+    pub fn layout(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay2",
+            Self::Aufs => "aufs",
+            Self::None => "plain",
+        }
+    }
+
+    /// That of a layout in which something can be deleted.
+    pub fn of_layout(name: &str) -> Option<Self> {
+        [Self::Overlay, Self::Aufs].into_iter().find(|one| one.layout() == name)
+    }
+}
+
 /// One layer: a directory, and how deletions are written in it.
 #[derive(Debug, Clone)]
 pub struct Layer {

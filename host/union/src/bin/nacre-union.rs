@@ -131,8 +131,10 @@ impl Asked {
             ("copyup", "auto") => {}
             ("dir_rename", "refuse") => self.options.directory_rename = DirectoryRename::Refuse,
             ("dir_rename", "copy") => {}
-            ("layout", "aufs") => self.whiteouts = Whiteouts::Aufs,
-            ("layout", "overlay2") => {}
+            ("layout", name) => {
+                self.whiteouts =
+                    Whiteouts::of_layout(name).ok_or_else(|| format!("{option} is not known"))?;
+            }
             ("threads", n) => self.serve.threads = n.parse().map_err(|_| format!("threads={n}"))?,
             ("passthrough", "off") => self.serve.passthrough = false,
             ("passthrough", "on") => {}
@@ -146,7 +148,7 @@ impl Asked {
                 "redirect_dir" | "index" | "metacopy" | "xino" | "nfs_export" | "uuid" | "verity" | "fsync",
                 _,
             ) => {}
-            ("copyup" | "dir_rename" | "layout" | "passthrough", _) => {
+            ("copyup" | "dir_rename" | "passthrough", _) => {
                 return Err(format!("{option} is not known"));
             }
             // What everybody has anyhow, and what mount(8) keeps for itself.

@@ -124,8 +124,7 @@ impl Service {
     }
 
     fn words(&self) -> Vec<OsString> {
-        let layout = if self.whiteouts == Whiteouts::Aufs { "aufs" } else { "overlay" };
-        let mut words = vec![layout.into(), self.at.clone().into()];
+        let mut words = vec![self.whiteouts.layout().into(), self.at.clone().into()];
         let (upper, work) = self.upper.clone().unwrap_or_default();
         words.extend([upper.into(), work.into()]);
         words.extend(self.lowers.iter().map(Into::into));
@@ -133,7 +132,7 @@ impl Service {
     }
 
     fn parse(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
-        let whiteouts = if words.next()? == "aufs" { Whiteouts::Aufs } else { Whiteouts::Overlay };
+        let whiteouts = Whiteouts::of_layout(words.next()?.to_str()?)?;
         let at = words.next()?.into();
         let (upper, work) = (words.next()?, words.next()?);
         let upper = (!upper.is_empty()).then(|| (upper.into(), work.into()));
