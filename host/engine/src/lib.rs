@@ -42,6 +42,7 @@ mod open;
 mod plan;
 mod process;
 mod progress;
+mod release;
 mod reserve;
 mod save;
 mod select;

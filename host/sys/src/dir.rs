@@ -243,6 +243,22 @@ impl Dir {
         entries_of(fd.as_fd()).on("read directory", &self.path)
     }
 
+    /// Remove the files that writers left in a directory who died before they could put them in place.
+    pub fn sweep_temporary(&self, rel: impl AsRef<Path>) -> Result<()> {
+        let dir = match self.sub(rel) {
+            Err(e) if e.is_not_found() => return Ok(()),
+            dir => dir?,
+        };
+        for entry in dir.entries()? {
+            if let Some(writer) = writer_of(&entry.name)
+                && crate::proc::start_time(writer)?.is_none()
+            {
+                dir.remove(&entry.name)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn refused(&self, op: &'static str, rel: &Path, errno: Errno) -> Error {
         let path = self.path.join(rel);
         if errno == Errno::XDEV { Error::Escape { path } } else { Error::io(op, path, errno) }
@@ -304,11 +320,19 @@ fn sync_parent(at: &Spot<'_>) -> Result<(), Errno> {
     rustix::fs::fsync(dir)
 }
 
+/// The process that writes a file of this name, to put it in another one's place ([`Dir::write_atomic`]).
+pub fn writer_of(name: &OsStr) -> Option<i32> {
+    name.to_str()?.strip_prefix(TEMPORARY)?.split('-').next()?.parse().ok()
+}
+
+/// What the names of files begin with that take other ones' places.
+const TEMPORARY: &str = ".nacre-";
+
 /// A new file beside the one that it will replace.
 pub(crate) fn temp_file(parent: BorrowedFd<'_>) -> Result<(String, OwnedFd), Errno> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {
-        let name = format!(".nacre-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{TEMPORARY}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         match rustix::fs::openat(parent, &name, flags, Mode::RUSR | Mode::WUSR) {
             Err(Errno::EXIST) => {}

@@ -62,6 +62,14 @@ pub enum Error {
         /// What is wrong, as a sentence about the pool.
         why: String,
     },
+    /// A block device holds something already. Nothing was written to it.
+    #[error("{} holds something already ({holds}): name another device, or empty it with `wipefs --all`", device.display())]
+    Used {
+        /// The device.
+        device: PathBuf,
+        /// What was found, as blkid(8) names it.
+        holds: String,
+    },
     /// A thin pool has less room than must stay free. Nothing was changed.
     #[error("the thin pool {pool} has {free} of {total} {what} blocks free, and {reserve} % must stay free")]
     PoolLow {

@@ -106,6 +106,9 @@ impl Drop for Root {
         for mount in self.mounts().unwrap_or_default() {
             let _ = unmount(&mount, UnmountFlags::DETACH);
         }
+        if let Err(error) = self.engine().and_then(|engine| engine.release()) {
+            tracing::warn!(root = %self.path().display(), %error, "what its driver holds in the kernel stays");
+        }
         for dir in [&self.dir, &self.run_dir] {
             remove(dir);
         }

@@ -101,7 +101,8 @@ pub(crate) fn check(steps: &Plan, rules: &Rules<'_>) -> Result<(), PlanFault> {
     steps.iter().enumerate().try_for_each(|(i, step)| StepCheck { rules, number: i + 1, step }.run())
 }
 
-/// What a component says belongs to a layer: folders named after it, and nothing that the host keeps.
+/// What a component says belongs to a layer: nothing that is named after another one, nothing around a folder that
+/// layers share, and nothing that the host keeps.
 fn check_footprint(rules: &Rules<'_>) -> Result<(), PlanFault> {
     rules.footprint.iter().try_for_each(|place| {
         plain(place)
@@ -145,7 +146,7 @@ impl StepCheck<'_> {
                 self.path(&s.at, link_stays_below(&s.at.path, &s.target))
             }
             Step::Rename(s) => {
-                self.owned(&s.source)?;
+                self.own_tree(&s.source)?;
                 self.owned(&s.target)?;
                 self.value(s.source.root == s.target.root, "source and target are below different roots")
             }
@@ -157,7 +158,9 @@ impl StepCheck<'_> {
                     "files in common with another layer, in a layer that is written to",
                 )
             }
-            Step::RemoveTree(place) | Step::SubvolumeDelete(place) => self.owned(place),
+            // One that is not named after the layer is removed only if nothing is in it, see `run`.
+            Step::RemoveTree(place) => self.owned(place),
+            Step::SubvolumeDelete(place) | Step::Unmount(place) => self.own_tree(place),
             Step::SubvolumeCreate(s) => self.owned(&s.at).and_then(|()| self.mode(s.mode)),
             Step::SubvolumeSnapshot(s) => self.readable(&s.source).and_then(|()| self.owned(&s.target)),
             Step::Limit(s) => {
@@ -168,9 +171,9 @@ impl StepCheck<'_> {
             Step::MountBind(s) => {
                 // Whoever writes into the mount writes into its source.
                 if s.read_only { self.readable(&s.source) } else { self.owned(&s.source) }?;
-                self.owned(&s.target)
+                self.own_tree(&s.target)
             }
-            Step::MountTmpfs(s) => self.owned(&s.target).and_then(|()| self.mode(s.mode)),
+            Step::MountTmpfs(s) => self.own_tree(&s.target).and_then(|()| self.mode(s.mode)),
             Step::ZfsCreate(dataset) | Step::ZfsDestroy(dataset) => self.own_dataset(dataset),
             Step::ZfsSnapshot(s) | Step::ZfsDestroySnapshot(s) => {
                 self.name(&s.of, dataset::snapshot(s))?;
@@ -188,17 +191,17 @@ impl StepCheck<'_> {
                 } else {
                     self.own_dataset(&s.source)
                 }?;
-                self.owned(&s.target)
+                self.own_tree(&s.target)
             }
             Step::MountAufs(s) => {
                 s.lowers.iter().try_for_each(|place| self.readable(place))?;
                 s.upper.iter().try_for_each(|place| self.owned(place))?;
-                self.owned(&s.target)?;
+                self.own_tree(&s.target)?;
                 self.value(!s.lowers.is_empty(), "a union without a lower branch")
             }
             Step::MountUnion(s) => {
                 s.lowers.iter().try_for_each(|place| self.readable(place))?;
-                self.owned(&s.target)?;
+                self.own_tree(&s.target)?;
                 if let Some(upper) = &s.upper {
                     self.owned(&upper.upper)?;
                     self.owned(&upper.work)?;
@@ -206,7 +209,6 @@ impl StepCheck<'_> {
                 self.value(!s.lowers.is_empty(), "a union without a lower directory")?;
                 self.value(s.format != Whiteouts::None, "a union in which nothing can be deleted")
             }
-            Step::Unmount(place) => self.owned(place),
             Step::SetState(s) => {
                 self.key(&s.key)?;
                 self.value(s.value.len() <= MAX_CONTENT, "a value of more than 64 KiB")
@@ -225,7 +227,7 @@ impl StepCheck<'_> {
 
     fn overlay(&self, s: &nacre_plugin::plan::MountOverlay) -> Result<(), PlanFault> {
         s.lowers.iter().try_for_each(|place| self.readable(place))?;
-        self.owned(&s.target)?;
+        self.own_tree(&s.target)?;
         if let Some(upper) = &s.upper {
             self.owned(&upper.upper)?;
             self.owned(&upper.work)?;
@@ -252,6 +254,13 @@ impl StepCheck<'_> {
     fn owned(&self, place: &Place) -> Result<(), PlanFault> {
         self.readable(place)?;
         self.path(place, within(place, self.rules.footprint))
+    }
+
+    /// A place with all that is in it: a folder that is not named after the layer could hold other layers.
+    fn own_tree(&self, place: &Place) -> Result<(), PlanFault> {
+        self.owned(place)?;
+        let named = place.path.split('/').any(|name| name == self.rules.layer);
+        self.path(place, if named { Ok(()) } else { Err("it is not named after the layer") })
     }
 
     /// A place that `ensure-dir` may make: the layer's own, or a shared folder itself.
@@ -330,9 +339,13 @@ fn not_empty(place: &Place) -> Result<(), &'static str> {
 /// Whatever the component says, a name of the form of a layer ID belongs to that layer, also in a folder that
 /// layers share.
 fn own_folder(place: &Place, layer: &str) -> Result<(), &'static str> {
-    let is_layer = |name: &str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let others = place.path.split('/').any(|name| is_layer(name) && name != layer);
+    let others = place.path.split('/').any(|name| is_layer_id(name) && name != layer);
     if others { Err("it belongs to another layer") } else { Ok(()) }
+}
+
+/// Whether a name has the form of a layer's ID.
+pub(crate) fn is_layer_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn within(place: &Place, footprint: &[Place]) -> Result<(), &'static str> {

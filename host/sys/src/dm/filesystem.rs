@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -43,12 +43,12 @@ pub fn make(kind: Filesystem, device: &Path, arguments: &[String]) -> Result<()>
         // Docker's options: the tables are written now, so that the layers share them.
         Filesystem::Ext4 => {
             let usual = ["-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"];
-            run(Command::new("mkfs.ext4").args(usual).args(arguments).arg(device), device)?;
+            run(program("mkfs.ext4").args(usual).args(arguments).arg(device), device)?;
             // Never a check by the calendar or by the count of mounts.
-            run(Command::new("tune2fs").args(["-c", "-1", "-i", "0"]).arg(device), device)
+            run(program("tune2fs").args(["-c", "-1", "-i", "0"]).arg(device), device)
         }
         Filesystem::Xfs => {
-            run(Command::new("mkfs.xfs").args(["-q", "-f", "-K"]).args(arguments).arg(device), device)
+            run(program("mkfs.xfs").args(["-q", "-f", "-K"]).args(arguments).arg(device), device)
         }
     }
 }
@@ -60,6 +60,21 @@ pub fn identify(device: &Path) -> Result<Option<(Filesystem, u64)>> {
     let file = File::from(rustix::fs::open(device, flags, Mode::empty()).on("open", device)?);
     file.read_exact_at(&mut head, 0).on("read", device)?;
     Ok(superblock(&head))
+}
+
+/// Refuse a device that holds something already: a file system, a volume of another kind, a partition table. blkid(8)
+/// knows them all.
+pub fn refuse_used(device: &Path) -> Result<()> {
+    let mut blkid = program("blkid");
+    let said = blkid.args(["--probe", "--output", "export"]).arg(device).output();
+    let said = said.on("start the program for", format!("blkid of {}", device.display()))?;
+    // 2: nothing was found (or no such device, which its next user tells).
+    if said.status.code() == Some(2) {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&said.stdout);
+    let found = text.lines().find_map(|line| line.strip_prefix("TYPE=").or(line.strip_prefix("PTTYPE=")));
+    Err(Error::Used { device: device.to_owned(), holds: found.unwrap_or("something").to_owned() })
 }
 
 /// ext4's superblock is at 1024 (`struct ext4_super_block`), XFS's at 0 (`struct xfs_dsb`, big-endian).
@@ -80,7 +95,8 @@ fn superblock(head: &[u8; HEAD]) -> Option<(Filesystem, u64)> {
 }
 
 /// Mount the file system of a device. Volumes that share their blocks share the file system's UUID too, which XFS
-/// is told to bear (`nouuid`). `options` are the file system's own, such as `noquota,discard`.
+/// is told to bear (`nouuid`). `options` are the file system's own, such as `noquota,discard`, and `noatime` and
+/// `nodiratime`.
 pub fn mount(kind: Filesystem, device: &Path, target: &Dir, read_only: bool, options: &str) -> Result<()> {
     let context = crate::mount::Context::open(kind.name(), target)?;
     context.set("source", &device.to_string_lossy())?;
@@ -90,13 +106,17 @@ pub fn mount(kind: Filesystem, device: &Path, target: &Dir, read_only: bool, opt
     if read_only {
         context.flag("ro")?;
     }
+    let mut attributes = if read_only { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() };
     for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option.split_once('=') {
-            Some((key, value)) => context.set(key, value)?,
-            None => context.flag(option)?,
+        match (option.split_once('='), option) {
+            // These are the mount's, and not the file system's.
+            (_, "noatime") => attributes |= MountAttrFlags::MOUNT_ATTR_NOATIME,
+            (_, "nodiratime") => attributes |= MountAttrFlags::MOUNT_ATTR_NODIRATIME,
+            (Some((key, value)), _) => context.set(key, value)?,
+            (None, _) => context.flag(option)?,
         }
     }
-    context.mount(if read_only { MountAttrFlags::MOUNT_ATTR_RDONLY } else { MountAttrFlags::empty() })?;
+    context.mount(attributes)?;
     if kind == Filesystem::Xfs && !read_only { give_up_when_full(device) } else { Ok(()) }
 }
 
@@ -109,8 +129,8 @@ pub fn grow(kind: Filesystem, device: &Path, target: &Dir) -> Result<()> {
         return Ok(());
     }
     match kind {
-        Filesystem::Ext4 => run(Command::new("resize2fs").arg(device), device),
-        Filesystem::Xfs => run(Command::new("xfs_growfs").arg(target.real_path()?), device),
+        Filesystem::Ext4 => run(program("resize2fs").arg(device), device),
+        Filesystem::Xfs => run(program("xfs_growfs").arg(target.real_path()?), device),
     }
 }
 
@@ -133,17 +153,27 @@ pub fn discard(device: &Path) -> Result<()> {
 /// XFS tries for ever to write what the pool has no room for, and whoever unmounts it would wait for that. Docker's
 /// `dm.xfs_nospace_max_retries` is for this.
 fn give_up_when_full(device: &Path) -> Result<()> {
-    let name = device.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // The kernel's own name of it (`dm-7`), whatever its node is called.
+    let number = std::fs::metadata(device).on("stat", device)?.rdev();
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    let known = format!("/sys/dev/block/{major}:{minor}");
+    let known = std::fs::read_link(&known).on("follow", &known)?;
+    let name = known.file_name().unwrap_or_default();
     let setting = Path::new("/sys/fs/xfs").join(name).join("error/metadata/ENOSPC/max_retries");
     std::fs::write(&setting, "0").on("write", &setting)
+}
+
+/// A program of administrators, which may not be on the PATH of others.
+fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin");
+    command
 }
 
 /// Run a program that says nothing when all is well.
 fn run(command: &mut Command, device: &Path) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = command
-        .env("PATH", path)
         .stdin(Stdio::null())
         .output()
         .on("start the program for", format!("{program} of {}", device.display()))?;

@@ -74,8 +74,6 @@ pub(super) struct Flags(u32);
 impl Flags {
     pub(super) const NONE: Self = Self(0);
     pub(super) const SUSPEND: Self = Self(1 << 1);
-    /// Answers have the table's parameters in place of the status.
-    pub(super) const TABLE: Self = Self(1 << 4);
     /// The device has a table that is alive.
     pub(super) const ACTIVE: Self = Self(1 << 5);
     /// The answer did not fit.
@@ -116,9 +114,9 @@ pub(super) fn load(name: &str, target: &Target) -> io::Result<()> {
     send(DM_TABLE_LOAD, name, Flags::NONE, 1, &data).map(drop)
 }
 
-/// The first target's status, or with [`Flags::TABLE`] its parameters.
-pub(super) fn status(name: &str, flags: Flags) -> io::Result<String> {
-    let (header, data) = send(DM_TABLE_STATUS, name, flags, 0, &[])?;
+/// The first target's status.
+pub(super) fn status(name: &str) -> io::Result<String> {
+    let (header, data) = send(DM_TABLE_STATUS, name, Flags::NONE, 0, &[])?;
     if header.target_count == 0 {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the device has no table"));
     }

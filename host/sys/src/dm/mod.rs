@@ -21,7 +21,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use crate::error::{Context, Error, Result};
 use ioctl::{Answer, Flags, Request};
 
-pub use filesystem::{Filesystem, discard, grow, identify, make, mount};
+pub use filesystem::{Filesystem, discard, grow, identify, make, mount, refuse_used};
 pub use pool::{Features, Pool, PoolMode, PoolStatus};
 
 /// Where device-mapper's names are.
@@ -131,12 +131,7 @@ impl Device {
 
     /// What its target says of itself.
     pub fn status(&self) -> Result<String> {
-        ioctl::status(&self.name, Flags::NONE).on("ask the status of", self.path())
-    }
-
-    /// The parameters of its table.
-    pub fn table(&self) -> Result<String> {
-        ioctl::status(&self.name, Flags::TABLE).on("ask the table of", self.path())
+        ioctl::status(&self.name).on("ask the status of", self.path())
     }
 
     /// Tell its target something.
@@ -176,7 +171,7 @@ impl Device {
     }
 
     /// What people call it.
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         Path::new(DIR).join(&self.name)
     }
 }

@@ -5,6 +5,7 @@ mod inspect;
 mod install;
 mod ls;
 mod migrate;
+mod release;
 mod rm;
 mod select;
 mod test;
@@ -41,6 +42,7 @@ enum DriverCommand {
     Rm(rm::Rm),
     Select(select::Select),
     Migrate(migrate::Migrate),
+    Release(release::Release),
     Test(test::Test),
 }
 
@@ -55,6 +57,7 @@ impl Driver {
             DriverCommand::Rm(c) => c.run(cx),
             DriverCommand::Select(c) => c.run(cx),
             DriverCommand::Migrate(c) => c.run(cx),
+            DriverCommand::Release(c) => c.run(cx),
             DriverCommand::Test(c) => c.run(cx),
         }
     }

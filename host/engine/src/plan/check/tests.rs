@@ -364,3 +364,18 @@ fn a_plan_has_at_most_4096_steps() {
     assert_eq!(judge_as(&ALL, steps(4096)), Ok(()));
     assert_eq!(judge_as(&ALL, steps(4097)), Err(PlanFault::TooManySteps(4097)));
 }
+
+#[test]
+fn what_is_not_named_after_the_layer_is_no_tree_of_its_own() {
+    let name = || home("l/AAA");
+    for step in [
+        Step::Rename(Rename { source: name(), target: at("y") }),
+        Step::MountTmpfs(MountTmpfs { target: name(), size: None, mode: 0o700 }),
+        Step::MountBind(MountBind { source: at("diff"), target: name(), read_only: true }),
+        Step::SubvolumeDelete(name()),
+        Step::Unmount(name()),
+    ] {
+        refused(step, "not named after the layer");
+    }
+    assert_eq!(judge(Step::RemoveTree(name())), Ok(()), "it is removed if nothing is in it");
+}

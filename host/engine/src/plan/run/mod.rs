@@ -14,6 +14,7 @@ use nacre_union::fuse::Service;
 use rustix::fs::{Mode, OFlags};
 
 use super::Roots;
+use super::check::is_layer_id;
 
 /// A step that failed.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct StepFault {
     pub source: nacre_sys::Error,
 }
 
-pub(crate) use thin::{delete as delete_volume, layers as volumes};
+pub(crate) use thin::{delete as delete_volume, has_pool, layers as volumes, release as release_pool};
 
 /// Each lower directory of a mount is held open; above this many the usual limit may be too low.
 const MANY_LOWERS: usize = 200;
@@ -127,7 +128,11 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
 fn undo_step(step: &Step, roots: &Roots) -> Done {
     match step {
         Step::MakeDir(s) => discard(roots, &s.at),
-        Step::WriteFile(s) => discard(roots, &s.at),
+        Step::WriteFile(s) => {
+            discard(roots, &s.at)?;
+            let parent = s.at.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            roots.dir(s.at.root).sweep_temporary(parent)
+        }
         Step::Symlink(s) => discard(roots, &s.at),
         Step::CopyTree(s) => discard(roots, &s.target),
         Step::SubvolumeCreate(s) => subvolume::discard(roots, &s.at),
@@ -168,8 +173,13 @@ fn undo_step(step: &Step, roots: &Roots) -> Done {
     }
 }
 
+/// What is not named after a layer could hold other layers: only a file, a link or an empty directory goes.
 fn remove(roots: &Roots, place: &Place) -> Done {
-    roots.own(place)?.remove_tree(&place.path)
+    let dir = roots.own(place)?;
+    match place.path.split('/').any(is_layer_id) {
+        true => dir.remove_tree(&place.path),
+        false => dir.remove(&place.path).map(drop),
+    }
 }
 
 fn rename(roots: &Roots, source: &Place, target: &Place) -> Done {
@@ -262,4 +272,28 @@ fn options(given: &[OverlayOption]) -> OverlayOptions {
         }
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use nacre_sys::dir::Dir;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_named_after_a_layer_goes_only_if_nothing_is_in_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let roots =
+            Roots::open(&Dir::open(temp.path()).unwrap(), &Dir::open(temp.path()).unwrap(), "d").unwrap();
+        let home = roots.home().path().to_owned();
+        let layer = "a".repeat(64);
+        std::fs::create_dir_all(home.join("common").join(&layer)).unwrap();
+        let place = |path: &str| Place { root: Root::Home, path: path.to_owned() };
+        let remove = |path: &str| run_step(&Step::RemoveTree(place(path)), &roots);
+        remove("common").unwrap_err();
+        remove(&format!("common/{layer}")).unwrap();
+        remove("common").unwrap();
+        remove("common").unwrap();
+        assert!(!home.join("common").exists());
+    }
 }

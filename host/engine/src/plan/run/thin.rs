@@ -3,6 +3,8 @@
 mod pool;
 mod records;
 
+use std::path::PathBuf;
+
 use nacre_plugin::plan::{ThinCreate, ThinMount, ThinPool, ThinSnapshot, ThinSync, VolumeFormat};
 use nacre_sys::dm::{self, Filesystem};
 
@@ -30,8 +32,8 @@ pub(super) fn create(roots: &Roots, step: &ThinCreate) -> Done {
     pool.has_room(step.reserve)?;
     pool.add(&step.volume, None, step.bytes)?;
     let device = pool.activate(&step.volume)?;
-    dm::make(kind(step.format), &device.node()?, &step.arguments)?;
-    device.remove()?;
+    let made = device.node().and_then(|node| dm::make(kind(step.format), &node, &step.arguments));
+    made.and(device.remove())?;
     pool.finish(&step.volume, kind(step.format))
 }
 
@@ -59,7 +61,7 @@ pub(super) fn activate(roots: &Roots, volume: &str) -> Done {
 
 /// End a volume's block device.
 pub(super) fn deactivate(roots: &Roots, volume: &str) -> Done {
-    pool::device_of(roots.home(), volume)?.remove()
+    pool::deactivate(roots.home(), volume)
 }
 
 /// Mount a volume's file system, and make it as large as the volume.
@@ -98,6 +100,17 @@ pub(crate) fn layers(roots: &Roots) -> Result<Vec<String>, nacre_sys::Error> {
     let names =
         records::Records::open(roots.home())?.map_or_else(|| Ok(Vec::new()), |records| records.volumes())?;
     Ok(names.into_iter().filter(|name| is_layer(name)).collect())
+}
+
+/// Whether a pool was ever made in a home.
+pub(crate) fn has_pool(roots: &Roots) -> Result<bool, nacre_sys::Error> {
+    let records = records::Records::open(roots.home())?;
+    Ok(records.map(|records| records.pool()).transpose()?.flatten().is_some())
+}
+
+/// End what the kernel holds for a home's pool. Nothing of it may be mounted.
+pub(crate) fn release(roots: &Roots) -> Result<Vec<PathBuf>, nacre_sys::Error> {
+    pool::release(roots.home())
 }
 
 /// Delete a volume, if there is a pool that could have it.

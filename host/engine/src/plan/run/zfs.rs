@@ -71,20 +71,27 @@ fn full(roots: &Roots, dataset: &str) -> Result<String, nacre_sys::Error> {
 
 pub(super) fn create(roots: &Roots, dataset: &str) -> Done {
     let name = full(roots, dataset)?;
-    if let Some(Base(base)) = roots.datasets() {
-        keep(roots.home(), base)?;
-    }
-    zfs::create(&name)
+    let kept_now = match roots.datasets() {
+        Some(Base(base)) => keep(roots.home(), base)?,
+        None => false,
+    };
+    // It is kept before anything is in it, for whoever undoes this after a crash.
+    zfs::create(&name).inspect_err(|_| {
+        if kept_now && let Err(error) = xattr::remove(roots.home(), KEPT) {
+            tracing::warn!(%error, "the dataset that was named is kept, and holds nothing");
+        }
+    })
 }
 
-/// A home that takes no such attribute leaves it to the user to name the dataset each time.
-fn keep(home: &Dir, base: &str) -> Done {
-    match xattr::get(home, KEPT)? {
-        Some(_) => Ok(()),
-        None => match xattr::set(home, KEPT, base.as_bytes()) {
-            Err(e) if e.io_kind() == Some(std::io::ErrorKind::Unsupported) => Ok(()),
-            done => done,
-        },
+/// Tells whether it was not kept before. A home that takes no such attribute leaves it to the user to name the dataset
+/// each time.
+fn keep(home: &Dir, base: &str) -> Result<bool, nacre_sys::Error> {
+    if xattr::get(home, KEPT)?.is_some() {
+        return Ok(false);
+    }
+    match xattr::set(home, KEPT, base.as_bytes()) {
+        Err(e) if e.io_kind() == Some(std::io::ErrorKind::Unsupported) => Ok(false),
+        done => done.map(|()| true),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A home's pool, locked, active, and with nothing half done in it.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nacre_plugin::plan::{PoolStorage, ThinPool};
 use nacre_sys::dir::Dir;
@@ -14,6 +14,9 @@ use crate::plan::check::KEPT_FILES as FILES;
 
 /// Both folders are the user's alone, as Docker's are.
 const MODE: u32 = 0o700;
+/// The files of a pool on files.
+const METADATA: &str = "metadata";
+const DATA: &str = "data";
 /// Numbers of volumes have 24 bits.
 const NUMBERS: u32 = 1 << 24;
 
@@ -25,15 +28,21 @@ pub(super) fn ensure(home: &Dir, wanted: &ThinPool) -> Done {
         return Err(failed("pool", format!("{} is gone", home.path().join(FOLDER).display())));
     };
     let known = records.pool()?;
-    if let Some(made) = known.as_ref().and_then(|record| record.pool.as_ref())
-        && !is_same(&made.storage, &wanted.storage)
-    {
-        return Err(failed(
-            &name_of(home, &made.storage)?,
-            "the options name other storage than it was made on".to_owned(),
-        ));
-    }
     let made = known.as_ref().and_then(|record| record.pool.clone());
+    match &made {
+        Some(made) if !may_stand_for(&wanted.storage, &made.storage) => {
+            let why = format!("it was made on {}, and the options name other storage", told(&made.storage));
+            return Err(failed(&name_of(home, &made.storage)?, why));
+        }
+        Some(_) => {}
+        None => {
+            if let PoolStorage::Devices(on) = &wanted.storage {
+                [&on.metadata, &on.data]
+                    .into_iter()
+                    .try_for_each(|device| dm::refuse_used(Path::new(device)))?;
+            }
+        }
+    }
     let pool = bring_to_life(home, made.as_ref().unwrap_or(wanted), made.is_none())?;
     if known.is_none() {
         let status = pool.status()?;
@@ -42,7 +51,10 @@ pub(super) fn ensure(home: &Dir, wanted: &ThinPool) -> Done {
             return Err(failed(pool.device().name(), why));
         }
     }
-    let now = made.map_or_else(|| wanted.clone(), |made| ThinPool { discard: wanted.discard, ..made });
+    let now = match made {
+        Some(made) if made.storage == wanted.storage => ThinPool { discard: wanted.discard, ..made },
+        made => made.unwrap_or_else(|| wanted.clone()),
+    };
     if known.as_ref().and_then(|record| record.pool.as_ref()) == Some(&now) {
         return Ok(());
     }
@@ -50,8 +62,45 @@ pub(super) fn ensure(home: &Dir, wanted: &ThinPool) -> Done {
 }
 
 /// The block device of a volume. It may not exist.
-pub(super) fn device_of(home: &Dir, volume: &str) -> Result<Device, Error> {
+fn device_of(home: &Dir, volume: &str) -> Result<Device, Error> {
     Ok(Device::named(format!("{}-{volume}", prefix(home)?)))
+}
+
+/// End the devices of a home's volumes, its pool's, and the loop devices of its files, and tell which. The next step
+/// that needs them brings them back.
+pub(super) fn release(home: &Dir) -> Result<Vec<PathBuf>, Error> {
+    let Some(records) = Records::open(home)? else { return Ok(Vec::new()) };
+    let _lock = lock(home)?;
+    let Some(made) = records.pool()?.and_then(|record| record.pool) else { return Ok(Vec::new()) };
+    let mut devices: Vec<Device> =
+        records.volumes()?.iter().map(|volume| device_of(home, volume)).collect::<Result<_, _>>()?;
+    if !matches!(made.storage, PoolStorage::Pool(_)) {
+        devices.push(Device::named(name_of(home, &made.storage)?));
+    }
+    let mut ended = Vec::new();
+    for device in devices {
+        if device.exists()? {
+            device.remove()?;
+            ended.push(device.path());
+        }
+    }
+    if matches!(made.storage, PoolStorage::Files(_)) {
+        for name in [METADATA, DATA] {
+            let at = format!("{FILES}/{name}");
+            let file = home.open_beneath(&at, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+            if let Some(device) = loop_device::find(&File::from(file), &home.path().join(&at))? {
+                loop_device::detach(&device)?;
+                ended.push(device);
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// End a volume's block device, while nobody makes a snapshot of it.
+pub(super) fn deactivate(home: &Dir, volume: &str) -> Done {
+    let _lock = Records::open(home)?.map(|_| lock(home)).transpose()?;
+    device_of(home, volume)?.remove()
 }
 
 /// A pool that can be worked on. Nobody else does meanwhile.
@@ -235,6 +284,13 @@ impl<'a> OpenPool<'a> {
             let why = format!("its tables are not those of its records: they know {now} changes of {begun}");
             return Err(failed(self.name(), why));
         }
+        // What a snapshot was being made of stands still, and whoever reads it waits.
+        for volume in self.records.volumes()? {
+            let device = device_of(self.home, &volume)?;
+            if device.is_active()? {
+                device.resume()?;
+            }
+        }
         device_of(self.home, &begun.device_hash)?.remove()?;
         // The number may have been another volume's all the time: then nothing was made.
         if !self.records.numbers_without(&begun.device_hash)?.contains(&begun.device_id) {
@@ -254,7 +310,7 @@ fn bring_to_life(home: &Dir, made: &ThinPool, new: bool) -> Result<Pool, Error> 
     }
     let (metadata, data) = match &made.storage {
         PoolStorage::Files(on) => {
-            let files = [("metadata", on.metadata_bytes), ("data", on.data_bytes)];
+            let files = [(METADATA, on.metadata_bytes), (DATA, on.data_bytes)];
             if new {
                 home.ensure_dir(FILES, MODE)?;
                 files.iter().try_for_each(|(name, bytes)| make_file(home, name, *bytes))?;
@@ -300,9 +356,17 @@ fn looped(home: &Dir, name: &str, pool: &str) -> Result<PathBuf, Error> {
     }
 }
 
-/// Sizes count only where files are made.
-fn is_same(made: &PoolStorage, wanted: &PoolStorage) -> bool {
-    matches!((made, wanted), (PoolStorage::Files(_), PoolStorage::Files(_))) || made == wanted
+/// Files are what is planned where the options name no storage: whatever the pool was made on is meant.
+fn may_stand_for(wanted: &PoolStorage, made: &PoolStorage) -> bool {
+    matches!(wanted, PoolStorage::Files(_)) || made == wanted
+}
+
+fn told(storage: &PoolStorage) -> String {
+    match storage {
+        PoolStorage::Files(_) => "files of its own".to_owned(),
+        PoolStorage::Devices(on) => format!("{} and {}", on.data, on.metadata),
+        PoolStorage::Pool(name) => format!("the pool {name}"),
+    }
 }
 
 fn name_of(home: &Dir, storage: &PoolStorage) -> Result<String, Error> {
