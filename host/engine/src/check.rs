@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use nacre_plugin::description::Role;
 use nacre_plugin::storage::Difference;
 use nacre_plugin::types::{Place, Root};
 use nacre_store::{Depth, LayerId, Mount};
@@ -39,32 +40,36 @@ impl Engine {
             ..finding("orphan", format!("what is kept of the container {id} belongs to no container"))
         }));
         for name in self.drivers_with_homes()? {
-            match self.driver(&name) {
-                Ok(driver) => self.check_driver(&driver, repair, &mut findings)?,
+            let checked =
+                self.driver(&name).and_then(|driver| self.check_driver(&driver, repair, &mut findings));
+            match checked {
                 Err(error) if error.is_of_driver() => {
                     findings.push(finding(
                         "absent-driver",
                         format!("layers of {name} cannot be looked at: {error}"),
                     ));
                 }
-                Err(error) => return Err(error),
+                checked => checked?,
             }
         }
         Ok(findings)
     }
 
-    /// The drivers that may have something on the root: those that ship with nacre, the one that was asked
-    /// for, and those of the records.
-    fn drivers_with_homes(&self) -> Result<BTreeSet<String>, Error> {
-        let (layers, containers) =
-            self.store.read(|view| Ok((view.layers(None)?, view.containers(true)?)))?;
+    /// The drivers that may have something on the root: those that ship with nacre, those that were installed, the one
+    /// that was asked for, and those of the records.
+    pub(crate) fn drivers_with_homes(&self) -> Result<BTreeSet<String>, Error> {
+        let (layers, containers, installed) =
+            self.store.read(|view| Ok((view.layers(None)?, view.containers(true)?, view.components()?)))?;
         let recorded = layers.into_iter().map(|layer| layer.driver);
         let recorded = recorded.chain(containers.into_iter().map(|container| container.driver));
         let mut names: BTreeSet<String> = recorded.collect();
         let shipped = nacre_drivers::BUILTIN.iter().map(|shipped| shipped.name.to_owned());
         let asked_for = self.config.driver.as_ref().map(|_| self.current_driver()).transpose()?;
         let asked_for = asked_for.iter().map(|driver| driver.name().to_owned());
-        names.extend(shipped.chain(asked_for).filter(|name| self.root().join(name).is_dir()));
+        let role = Role::StorageDriver.to_string();
+        let installed = installed.into_iter().filter(|one| one.roles.contains(&role)).map(|one| one.name);
+        names
+            .extend(shipped.chain(asked_for).chain(installed).filter(|name| self.root().join(name).is_dir()));
         Ok(names)
     }
 
@@ -90,6 +95,23 @@ impl Engine {
         for layer in recorded.iter().chain(&changing) {
             owned.extend(driver.footprint(layer)?.into_iter().map(key));
         }
+        let orphans: Vec<Place> =
+            entries.into_iter().filter(|place| !owned.contains(&key(place.clone()))).collect();
+        // What bears the name of a layer that is recorded is that layer's, whatever the component says: one that does
+        // not know its layers' folders has no say in what belongs to none.
+        let names_recorded =
+            |place: &&Place| place.path.split('/').any(|name| recorded.iter().any(|l| l == name));
+        let disowned: Vec<&Place> = orphans.iter().filter(names_recorded).collect();
+        findings.extend(disowned.iter().map(|place| {
+            let path = driver.roots().absolute(place);
+            finding(
+                "disowned-layer",
+                format!("{} is a layer's, and the component of {} disowns it", path.display(), driver.name()),
+            )
+        }));
+        if !disowned.is_empty() {
+            return Ok(());
+        }
         for layer in &recorded {
             // One that is read while it is mounted has no place before.
             if matches!(driver.diff(layer)?, Difference::Mounted) {
@@ -103,7 +125,7 @@ impl Engine {
                 ));
             }
         }
-        for orphan in entries.into_iter().filter(|place| !owned.contains(&key(place.clone()))) {
+        for orphan in &orphans {
             let dir = driver.roots().dir(orphan.root);
             if !dir.exists(&orphan.path)? {
                 continue;
@@ -111,7 +133,7 @@ impl Engine {
             if repair {
                 dir.remove_tree(&orphan.path)?;
             }
-            let path = driver.roots().absolute(&orphan);
+            let path = driver.roots().absolute(orphan);
             findings.push(Finding {
                 repaired: repair,
                 ..finding("orphan", format!("{} belongs to no layer", path.display()))
@@ -188,12 +210,18 @@ fn entries(driver: &Driver) -> Result<Vec<Place>, Error> {
         for entry in dir.entries()? {
             let name = entry.name.to_string_lossy();
             let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-            if !shared.contains(&path) && !driver.keeps(&path) {
+            if !shared.contains(&path) && !driver.keeps(&path)? && !is_being_written(&entry.name) {
                 places.push(Place { root: Root::Home, path });
             }
         }
     }
     Ok(places)
+}
+
+/// A file that takes another one's place in a moment (`write-file`).
+fn is_being_written(name: &std::ffi::OsStr) -> bool {
+    let writer = nacre_sys::dir::writer_of(name);
+    writer.is_some_and(|pid| !matches!(nacre_sys::proc::start_time(pid), Ok(None)))
 }
 
 fn key(place: Place) -> (u8, String) {

@@ -42,6 +42,12 @@ impl Operation {
         }
     }
 
+    /// The one of that name, as the journal has it.
+    pub(crate) fn named(name: &str) -> Self {
+        let all = [Self::Commit, Self::Mount, Self::Unmount, Self::Remove];
+        all.into_iter().find(|one| one.name() == name).unwrap_or(Self::Create)
+    }
+
     /// What the operation removes is gone from the records before its plan is run, so the plan is to be
     /// completed. What it makes is recorded after, so the plan is to be undone.
     pub(crate) fn is_completed_after_crash(self) -> bool {
@@ -145,9 +151,10 @@ impl Driver {
         &self.layout
     }
 
-    /// Whether the host keeps an entry of the home for it: it belongs to no layer.
-    pub(crate) fn keeps(&self, entry: &str) -> bool {
-        self.keeps_volumes() && KEPT.contains(&entry)
+    /// Whether the host keeps an entry of the home for it: it belongs to no layer. That of a pool that is there is kept
+    /// whatever the component may do today.
+    pub(crate) fn keeps(&self, entry: &str) -> Result<bool, Error> {
+        Ok(KEPT.contains(&entry) && (self.keeps_volumes() || crate::plan::run::has_pool(&self.roots)?))
     }
 
     /// Whether its layers may have volumes in a thin pool.

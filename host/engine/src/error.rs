@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use nacre_plugin::types::{Refusal, Requirement};
+
 use crate::plan::check::PlanFault;
 
 /// The class of an error; the command's exit code follows from it.
@@ -216,6 +218,11 @@ impl Error {
             Self::DriverAmbiguous { .. } => Class::Usage,
             Self::NotGranted { .. } | Self::ComponentLost { .. } => Class::Component,
             Self::Plugin(nacre_plugin::Error::Setting(_)) => Class::Usage,
+            Self::Plugin(nacre_plugin::Error::Refused { refusal, .. }) => match refusal {
+                Refusal::InvalidOption(_) => Class::Usage,
+                Refusal::Unsupported(_) | Refusal::TooDeep(_) => Class::Other,
+                Refusal::BadLayerId(_) | Refusal::DamagedState(_) => Class::Component,
+            },
             Self::Plugin(_) => Class::Component,
             Self::Step { source, .. } | Self::Sys(source) => class_of_sys(source),
             Self::Unsupported { .. } | Self::NoDriver { .. } | Self::DriverUnsuitable { .. } => Class::Other,
@@ -264,7 +271,8 @@ impl Error {
 
     /// A driver is not here, is damaged or fails: what other drivers hold is not affected.
     pub(crate) fn is_of_driver(&self) -> bool {
-        matches!(self, Self::DriverAbsent { .. }) || self.class() == Class::Component
+        matches!(self, Self::DriverAbsent { .. } | Self::Plugin(nacre_plugin::Error::Refused { .. }))
+            || self.class() == Class::Component
     }
 
     /// What the user can do about it.
@@ -314,6 +322,13 @@ impl Error {
             }
             Self::Step { source: nacre_sys::Error::Busy { .. }, operation: "unmount", .. } => {
                 "a process has a file or its working directory there; end it and try again"
+            }
+            Self::Plugin(nacre_plugin::Error::Refused {
+                refusal: Refusal::Unsupported(Requirement::Quota),
+                ..
+            }) => {
+                "leave the limit out, or put the root on a file system with quotas: `nacre driver inspect` tells what \
+                 the driver's options need"
             }
             Self::BadPlan { .. } => "nothing was changed; the component is faulty, use another one",
             Self::NoDriver { .. } => "put --root on another file system, or name a driver with --driver",

@@ -207,7 +207,7 @@ impl Engine {
             }
             Direction::Redo => {
                 run(&steps, driver.roots(), |_| {})
-                    .map_err(|f| step_failed(&driver, Operation::Remove, f))?;
+                    .map_err(|f| step_failed(&driver, Operation::named(&entry.new.op), f))?;
                 self.finish(&driver, entry.id, &steps)
             }
         }
@@ -249,7 +249,7 @@ impl Prepared {
 /// Undo a plan. A folder that a mount ensured for itself is undone by no step: the plan that would have ended
 /// the mount takes it away.
 fn undo_plan(driver: &Driver, operation: &str, layer: &str, steps: &[Step]) -> Result<(), Error> {
-    undo(steps, driver.roots()).map_err(|fault| step_failed(driver, Operation::Create, fault))?;
+    undo(steps, driver.roots()).map_err(|fault| step_failed(driver, Operation::named(operation), fault))?;
     if operation == Operation::Mount.name() {
         let rest = driver.unmount(layer)?;
         run(&rest.steps, driver.roots(), |_| {})

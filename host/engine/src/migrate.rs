@@ -26,6 +26,16 @@ use crate::{Engine, Error};
 /// removes it.
 const UNFINISHED: &str = "a copy on another driver that was not finished";
 
+/// The layers of an image in a driver.
+struct Copied<'e> {
+    /// It holds them there.
+    claim: Claim<'e>,
+    /// Those that were made, the base first.
+    made: Vec<ChainId>,
+    /// Their folders, the newest first.
+    dirs: Vec<String>,
+}
+
 type NoRestore = fn(&Tx<'_>) -> Result<(), nacre_store::Error>;
 
 impl Engine {
@@ -67,9 +77,9 @@ impl Engine {
         target: &Arc<Driver>,
         progress: &dyn Progress,
     ) -> Result<Migrated, Error> {
-        let (_claim, made) = self.copy_image(image, target, progress)?;
+        let copied = self.copy_image(image, target, progress)?;
         let name = image.tags.first().map_or_else(|| image.id.short(), |tag| crate::image::familiar(tag));
-        let mut migrated = Migrated { kind: "image", name, layers: made.len(), ..Migrated::default() };
+        let mut migrated = Migrated { kind: "image", name, layers: copied.made.len(), ..Migrated::default() };
         if !self.config.explain {
             self.drop_copies(image, target.name(), &mut migrated)?;
         }
@@ -77,14 +87,13 @@ impl Engine {
         Ok(migrated)
     }
 
-    /// Have all layers of an image in a driver, and hold them there. The answer tells those that were made, the
-    /// base first.
+    /// Have all layers of an image in a driver, and hold them there.
     fn copy_image(
         &self,
         image: &Image,
         target: &Arc<Driver>,
         progress: &dyn Progress,
-    ) -> Result<(Claim<'_>, Vec<ChainId>), Error> {
+    ) -> Result<Copied<'_>, Error> {
         let layers = self.store.read(|view| view.image_layers(&image.id))?;
         let chains: Vec<_> = layers.iter().map(|layer| layer.chain_id).collect();
         let claim = self.claim_chain(target.name(), &chains, |_| {})?;
@@ -121,7 +130,7 @@ impl Engine {
             let config = self.config_bytes(image)?;
             self.record_image(target, Parts { config, layers: parts, references: Vec::new() })?;
         }
-        Ok((claim, made))
+        Ok(Copied { claim, made, dirs: below })
     }
 
     /// A layer as another driver has it.
@@ -195,12 +204,15 @@ impl Engine {
             None => None,
         };
         let copied = image.map(|image| self.copy_image(&image, target, progress)).transpose()?;
-        let (claim, made) = copied.map_or((None, Vec::new()), |(claim, made)| (Some(claim), made));
+        let (claim, made, dirs) =
+            copied.map_or_else(Default::default, |it| (Some(it.claim), it.made, it.dirs));
         migrated.layers = made.len();
         migrated.moved = true;
         let source = self.driver(&container.driver)?;
         if self.config.explain {
-            // The layers below are not there: what is planned on them is told of them alone.
+            let copy = LayerId::random()?;
+            let copy = target.create(copy.as_str(), LayerKind::Container, Some(dirs), &config.settings)?;
+            self.note_explained(target, &copy.plan);
             self.note_explained(&source, &source.remove(container.dir.as_str())?);
             return Ok(migrated);
         }
@@ -302,6 +314,15 @@ impl Engine {
         config.settings.retain(is_known);
         let given: Vec<String> = config.settings.iter().map(|s| format!("{}={}", s.name, s.value)).collect();
         config.settings = self.own_settings(target, &given)?;
+        if options.drop_options {
+            // It may know an option that it cannot keep here, such as a size without quotas.
+            let dir = LayerId::random()?;
+            let kept = |own: &Setting| {
+                let own = std::slice::from_ref(own);
+                target.create(dir.as_str(), LayerKind::Container, Some(Vec::new()), own).is_ok()
+            };
+            config.settings.retain(kept);
+        }
         Ok(config)
     }
 

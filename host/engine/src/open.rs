@@ -214,7 +214,7 @@ impl Engine {
         Ok(self.host.get_or_init(|| host))
     }
 
-    fn lock_drivers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Driver>>> {
+    pub(crate) fn lock_drivers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Driver>>> {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

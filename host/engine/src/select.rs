@@ -13,7 +13,7 @@ use nacre_plugin::{NoState, SelectionPolicy, describe_refusal};
 use nacre_store::Decision;
 use serde_json::{Value, json};
 
-use crate::components::{Found, Origin, is_file};
+use crate::components::{Found, Origin, built_in, is_file};
 use crate::driver::Driver;
 use crate::types::{CandidateSummary, Selection};
 use crate::{Class, Engine, Error, facts};
@@ -43,7 +43,9 @@ type Faults = Vec<(String, Error)>;
 impl Engine {
     /// The driver of new layers, which can work here.
     pub(crate) fn current_driver(&self) -> Result<Arc<Driver>, Error> {
-        match self.known_choice()? {
+        let known = self.known_choice()?;
+        self.refuse_strange_settings()?;
+        match known {
             Some(Known::Named(name)) => {
                 let driver = self.driver(&name)?;
                 driver.probe()?;
@@ -62,6 +64,23 @@ impl Engine {
             self.remember(driver.name())?;
         }
         Ok(driver)
+    }
+
+    /// A setting of a component that is not here would be lost without a word: most likely its name is misspelt.
+    fn refuse_strange_settings(&self) -> Result<(), Error> {
+        let named = self.config.storage_opts.iter().filter_map(|given| given.split_once('.'));
+        for (component, setting) in named {
+            let is_here = built_in(component).is_some()
+                || self.lock_drivers().contains_key(component)
+                || self.store.read(|view| view.component(component))?.is_some();
+            if !is_here {
+                return Err(Error::Usage {
+                    what: format!("--storage-opt {component}.{setting}: no component is called {component}"),
+                    help: Some("`nacre driver ls` lists those that are here".to_owned()),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The name of the driver of new layers, where it is known without asking the policy.

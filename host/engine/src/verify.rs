@@ -30,13 +30,15 @@ impl Engine {
         }
         // The other way round: what a runtime made to mount something on may be missing in the copy.
         let made: Vec<&str> = placeholders().collect();
-        for change in nacre_union::compare(new, old, &made)? {
-            let is_left_behind = if change.is_dir {
-                lost_a_socket(old, &change.path)? && dressed_alike(old, new, &change.path)?
-            } else {
-                is_socket(old, &change.path)?
+        let changes = nacre_union::compare(new, old, &made)?;
+        let sockets = left_behind(old, changes.iter().map(|change| change.path.as_path()))?;
+        for change in &changes {
+            let lost_one = || sockets.iter().any(|socket| socket.starts_with(&change.path));
+            let is_alike = match change.is_dir {
+                true => lost_one() && dressed_alike(old, new, &change.path)?,
+                false => sockets.contains(&change.path.as_path()),
             };
-            if !is_left_behind {
+            if !is_alike {
                 return Err(differs(&change.path));
             }
         }
@@ -49,19 +51,16 @@ impl Engine {
     }
 }
 
-/// A socket of a container that does not run is heard by nobody, and a tar has no type for it: it is left behind.
-fn is_socket(stack: &Stack, path: &Path) -> Result<bool, Error> {
-    Ok(stack.lookup(path)?.is_some_and(|node| node.metadata.kind == FileType::Socket))
-}
-
-/// A directory that lost a socket, or one somewhere below it, is noted as another one.
-fn lost_a_socket(stack: &Stack, directory: &Path) -> Result<bool, Error> {
-    for entry in stack.read_dir(directory)? {
-        if is_socket(stack, &directory.join(&entry.name))? {
-            return Ok(true);
+/// The sockets among some paths. Nobody hears one of a container that does not run, and a tar has no type for it: it
+/// stays behind, and the directories above it are told as changed.
+fn left_behind<'a>(stack: &Stack, paths: impl Iterator<Item = &'a Path>) -> Result<Vec<&'a Path>, Error> {
+    let mut sockets = Vec::new();
+    for path in paths {
+        if stack.lookup(path)?.is_some_and(|node| node.metadata.kind == FileType::Socket) {
+            sockets.push(path);
         }
     }
-    Ok(false)
+    Ok(sockets)
 }
 
 /// Whether both trees have the same mode, owner and extended attributes at a path.

@@ -150,7 +150,11 @@ impl Component {
     }
 
     fn lacks(&self, role: Role) -> Error {
-        Error::OtherRole { origin: self.inner.origin.clone(), role: role.to_string() }
+        Error::OtherRole {
+            component: self.inner.name.to_string(),
+            origin: self.inner.origin.clone(),
+            role: role.to_string(),
+        }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {

@@ -46,8 +46,10 @@ pub enum Error {
         reason: String,
     },
     /// The component is of another kind than the one that is needed.
-    #[error("{origin} is no {role}")]
+    #[error("{component} ({origin}) is no {role}")]
     OtherRole {
+        /// Its name.
+        component: String,
         /// Where the component came from.
         origin: String,
         /// The role that it does not play.

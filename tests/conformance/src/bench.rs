@@ -28,9 +28,11 @@ pub(crate) fn run(case: &Case, subject: &Subject, wanted: &Wanted, root: Root) -
     };
     // A driver that fails a case may have left anything; what else it left is not worth telling.
     let reusable = clean.is_ok() && !matches!(&done, Err(Stop(Verdict::Failed { .. })));
-    let verdict = match done.and(clean) {
-        Ok(()) => Verdict::Passed,
-        Err(Stop(verdict)) => verdict,
+    let verdict = match (done, clean) {
+        (Ok(()), Ok(())) => Verdict::Passed,
+        // What a driver leaves behind is told even where the case itself does not hold for it.
+        (Ok(()) | Err(Stop(Verdict::Skipped { .. })), Err(Stop(left))) => left,
+        (Err(Stop(verdict)), _) => verdict,
     };
     (verdict, reusable.then_some(root))
 }

@@ -53,6 +53,7 @@ pub static FICKLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest
 /// | `loses-writes` | keeps what containers write in memory until they are unmounted |
 /// | `leaves-half-made` | makes its folder in a way that is not undone |
 /// | `removes-only-once` | plans a removal that cannot be repeated |
+/// | `disowns-layers` | says that the folders of its layers are none of them |
 pub static BROKEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-broken.wasm"));
 
 /// A selection policy named `contrary`. It takes the driver that its option `prefers` names. Its option `how` has it

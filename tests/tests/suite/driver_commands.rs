@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use nacre_test_guests::{CONTRARY, GARBAGE, IMPORTS_WASI, PLAIN};
+use nacre_test_guests::{BROKEN, CONTRARY, GARBAGE, IMPORTS_WASI, PLAIN};
 use nacre_tests::craft::{Image, Tar};
 use nacre_tests::{Nacre, Outcome, Tree, mounts_below, scratch};
 use tempfile::TempDir;
@@ -139,6 +139,21 @@ fn a_driver_that_holds_layers_wins_and_two_of_them_need_one_to_be_named() {
     bench.nacre.run(["driver", "select", "--auto"]).failed_with(2);
     let info = bench.nacre.ok(["--driver", "vfs", "info"]);
     assert!(info.contains("In Other Drivers: overlay2 (2 layers, 1 containers)"), "{info}");
+}
+
+#[test]
+fn an_option_of_a_component_that_is_not_here_is_refused() {
+    let bench = Bench::new();
+    let load = |option: &str, driver: &str| {
+        let file = bench.file("base.tar");
+        bench.nacre.run(["--storage-opt", option, "--driver", driver, "load", "-q", "-i", &file])
+    };
+    let out = load("overlya2.volatile=true", "overlay2").failed_with(2);
+    assert!(out.stderr.contains("no component is called overlya2"), "{out}");
+    // Other drivers' options are there for the day that they are used, and a file's are its own.
+    load("dm.basesize=1G", "overlay2").succeeded();
+    let out = load("plain.nosuch=1", &bench.file("plain.wasm")).failed_with(2);
+    assert!(out.stderr.contains("plain has no option `nosuch`"), "{out}");
 }
 
 #[test]
@@ -342,4 +357,28 @@ fn what_is_mounted_stays_as_it_is_when_its_component_is_replaced() {
     assert!(mounts_below(bench.nacre.root()).is_empty());
     bench.nacre.ok(["driver", "install", "--yes", "--replace", &other]);
     bench.nacre.assert_sound();
+}
+
+#[test]
+fn a_repair_removes_nothing_that_is_recorded_whatever_the_component_says() {
+    let bench = Bench::new();
+    bench.write("broken.wasm", BROKEN);
+    bench.install("broken.wasm");
+    bench.load("broken");
+    let create = |how: &str, name: &str| {
+        let how = format!("how={how}");
+        let run = ["create", "--name", name, "--storage-opt", &how, "base:1", "/x"];
+        bench.nacre.ok(["--driver", "broken"].into_iter().chain(run));
+    };
+    create("none", "box");
+    create("disowns-layers", "liar");
+    let home = bench.nacre.root().join("broken");
+    std::fs::create_dir(home.join("stray")).unwrap();
+    let names = || -> std::collections::BTreeSet<_> {
+        std::fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let before = names();
+    let found = bench.nacre.run(["system", "check", "--repair"]).failed_with(9);
+    assert_eq!(found.text().matches("disowned-layer").count(), 4, "{found}");
+    assert_eq!(names(), before, "such a component has no say in what is an orphan either: {found}");
 }

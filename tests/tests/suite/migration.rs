@@ -1,9 +1,10 @@
 //! `nacre driver migrate`: images and containers that move from one driver to another.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use nacre_tests::Outcome;
+use nacre_tests::{FsKind, Nacre, Outcome, skip};
 
 use super::driver_commands::Bench;
 
@@ -87,6 +88,45 @@ fn what_cannot_move_whole_does_not_move() {
     assert_eq!(bench.nacre.rows(["ps", "-a"]).len(), 1, "nothing unfinished is left");
     bench.nacre.ok(["driver", "migrate", "--drop-options", "box", "--to", "vfs"]);
     bench.nacre.assert_sound();
+}
+
+#[test]
+fn sockets_stay_behind_and_nothing_else_does() {
+    let bench = Bench::new();
+    bench.load("overlay2");
+    bench.nacre.ok(["create", "--name", "box", "base:1", "/x"]);
+    let at = bench.nacre.ok(["mount", "box"]);
+    let below = PathBuf::from(at.trim()).join("run/app/deep");
+    std::fs::create_dir_all(&below).unwrap();
+    // A socket's name may be no longer than 108 bytes.
+    let dir = std::fs::File::open(&below).unwrap();
+    std::os::unix::net::UnixListener::bind(format!("/proc/self/fd/{}/sock", dir.as_raw_fd())).unwrap();
+    drop(dir);
+    std::fs::write(below.join("beside"), "kept").unwrap();
+    bench.nacre.ok(["umount", "box"]);
+    bench.nacre.ok(["driver", "migrate", "-q", "box", "--to", "vfs"]);
+    let at = bench.nacre.ok(["mount", "box"]);
+    let below = PathBuf::from(at.trim()).join("run/app/deep");
+    assert_eq!(std::fs::read(below.join("beside")).unwrap(), b"kept");
+    assert!(!below.join("sock").exists());
+    bench.nacre.ok(["umount", "box"]);
+    bench.nacre.assert_sound();
+}
+
+#[test]
+fn an_option_that_the_target_cannot_keep_here_is_dropped_where_that_is_asked_for() {
+    let Some(nacre) = Nacre::on(FsKind::Btrfs) else { return skip("there is no mkfs.btrfs") };
+    let bench = Bench::new();
+    nacre.ok(["--driver", "btrfs", "load", "-q", "-i", &bench.file("base.tar")]);
+    let create =
+        ["--driver", "btrfs", "create", "--name", "box", "--storage-opt", "size=200M", "base:1", "/x"];
+    nacre.ok(create);
+    let out = nacre.run(["driver", "migrate", "box", "--to", "overlay2"]).failed();
+    assert!(out.stderr.contains("quota"), "{out}");
+    nacre.ok(["driver", "migrate", "-q", "--drop-options", "box", "--to", "overlay2"]);
+    assert_eq!(nacre.ok(["inspect", "-f", "{{.Driver}}", "box"]), "overlay2\n");
+    nacre.ok(["rm", "box"]);
+    nacre.ok(["rmi", "base:1"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use nacre_engine::Error;
+use nacre_engine::{Class, Error};
 use rustix::io::Errno;
 
 use super::layers::common;
@@ -18,8 +18,9 @@ pub(crate) fn bytes(bench: &Bench<'_>) -> Done {
         Ok(id) => id,
         Err(error) => {
             // Refusing is right where there are no quotas, if it is an answer and no failure.
-            let late = matches!(error, Error::Step { .. } | Error::BadPlan { .. });
-            holds(!late, "a limit that cannot be kept is refused by the driver", || error.to_string())?;
+            let refused = matches!(error.class(), Class::Other | Class::Usage)
+                && !matches!(error, Error::Step { .. } | Error::BadPlan { .. });
+            holds(refused, "a limit that cannot be kept is refused by the driver", || error.to_string())?;
             bench.container(&image)?;
             return Err(Stop::skipped(format!("limits are refused here: {error}")));
         }

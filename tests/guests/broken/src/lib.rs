@@ -84,7 +84,8 @@ impl StorageDriver for Broken {
     }
 
     fn footprint(id: &str) -> Result<Vec<Place>, Refusal> {
-        Ok(vec![home(layer_id(id)?), plan::common_upper()])
+        let own = home(layer_id(id)?);
+        Ok(if Lie::saved().is("disowns-layers") { vec![] } else { vec![own, plan::common_upper()] })
     }
 
     fn examples() -> Vec<Example> {

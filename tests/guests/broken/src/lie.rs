@@ -6,7 +6,7 @@ use nacre_driver_sdk::{Refusal, Setting, Settings, state};
 pub(crate) const NONE: &str = "none";
 
 /// The ways.
-pub(crate) const WORDS: [&str; 21] = [
+pub(crate) const WORDS: [&str; 22] = [
     NONE,
     "loses-whiteouts",
     "forgets-opaque",
@@ -28,6 +28,7 @@ pub(crate) const WORDS: [&str; 21] = [
     "loses-writes",
     "leaves-half-made",
     "removes-only-once",
+    "disowns-layers",
 ];
 
 /// The key that the word is saved under.

@@ -7,7 +7,7 @@ use clap::Args;
 use nacre_engine::Installation;
 
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
 use crate::out::{self, escape, units};
 
@@ -47,10 +47,12 @@ impl Install {
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine()?;
         let new = engine.consider(&self.file)?;
-        if !self.quiet {
+        if !self.quiet || self.asks(&new) {
             tell(&new);
         }
-        let Some(grants) = self.granted(&new)? else { return Ok(Exit::OK) };
+        let Some(grants) = self.granted(&new)? else {
+            return Err(Failure::new(exit::FAILED, format!("{} was not installed", new.summary.name)));
+        };
         let installed = engine.install(&new, &grants, self.replace)?;
         match self.quiet {
             true => out::line(&installed.name)?,
@@ -59,13 +61,18 @@ impl Install {
         Ok(Exit::OK)
     }
 
+    /// Whether the user is asked.
+    fn asks(&self, new: &Installation) -> bool {
+        self.grants.is_empty() && !self.yes && !new.asks.is_empty()
+    }
+
     /// What the user grants; none where the answer is no.
     fn granted(&self, new: &Installation) -> Result<Option<Vec<String>>, Failure> {
         let all: Vec<String> = new.asks.iter().map(|(name, _)| name.clone()).collect();
         if !self.grants.is_empty() {
             return Ok(Some(self.grants.clone()));
         }
-        if self.yes || all.is_empty() {
+        if !self.asks(new) {
             return Ok(Some(all));
         }
         if !std::io::stdin().is_terminal() {

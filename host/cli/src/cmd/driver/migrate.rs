@@ -15,7 +15,8 @@ use crate::out::progress::{self, Doing};
 /// An image's layers are made again from their own tars, and every digest is verified. A container's changes are
 /// packed and unpacked, and its whole tree is compared afterwards. The old copy is removed when the new one is
 /// recorded; layers that other containers stand on stay until those have moved too. A container that moves takes a
-/// copy of its image's layers along, and the image stays where it is.
+/// copy of its image's layers along, and the image stays where it is. With --explain, the plans for what is made
+/// are told, and for a container's old layer; an image's old layers are removed as far as nothing else needs them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre driver migrate debian:latest --to btrfs
@@ -29,7 +30,7 @@ pub struct Migrate {
     /// Move all images and all containers
     #[arg(short, long, conflicts_with = "objects", required_unless_present = "objects")]
     all: bool,
-    /// Move a container without those of its own --storage-opt that the other driver does not know
+    /// Move a container without those of its own --storage-opt that the other driver does not know or cannot keep
     #[arg(long)]
     drop_options: bool,
     /// Show no progress

@@ -41,7 +41,7 @@ pub struct Test {
     #[arg(long, value_name = "NUMBER", default_value_t = Wanted::default().seed)]
     seed: u64,
     /// How many sequences of operations a random case tries
-    #[arg(long, value_name = "NUMBER", default_value_t = Wanted::default().rounds)]
+    #[arg(long, value_name = "NUMBER", default_value_t = Wanted::default().rounds, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// List the cases and run none
     #[arg(long)]
