@@ -11,7 +11,7 @@ use nacre_archive::digest::Digest;
 use nacre_drivers::Builtin;
 use nacre_plugin::description::{Description, Grant, Role};
 use nacre_plugin::{Component, Report};
-use nacre_store::{Decision, Installed};
+use nacre_store::{Decision, Installed, LayerId, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::sync::fsync;
 
@@ -180,10 +180,11 @@ impl Engine {
             });
         }
         self.refuse_second_policy(&description)?;
+        let mut judged = Vec::new();
         if description.roles.contains(&Role::StorageDriver) {
             let found =
                 Found { component: component.clone(), grants: granted.clone(), origin: Origin::Installed };
-            self.refuse_other_unmounts(&description.name, found)?;
+            judged = self.refuse_other_unmounts(&description.name, found)?;
         }
         let digest = Digest::of(&new.wasm);
         self.keep_file(&digest, &new.wasm)?;
@@ -196,7 +197,10 @@ impl Engine {
             size: new.wasm.len() as u64,
             installed: Timestamp::now(),
         };
-        self.store.durable(|tx| tx.put_component(&record))?;
+        self.store.durable(|tx| {
+            refuse_new_mounts(tx, &record.name, &judged)?;
+            tx.put_component(&record)
+        })?;
         self.forget_driver(&description.name);
         self.sweep_components()?;
         Ok(summary(&component, &granted, Origin::Installed, false))
@@ -215,13 +219,17 @@ impl Engine {
                 None => Error::DriverAbsent { driver: name.to_owned() },
             });
         }
+        let mut judged = None;
         match built_in(name) {
             Some(builtin) if builtin.name == nacre_drivers::SELECTION.name => {}
-            Some(builtin) => self.refuse_other_unmounts(name, self.built_in_component(builtin)?)?,
+            Some(builtin) => {
+                judged = Some(self.refuse_other_unmounts(name, self.built_in_component(builtin)?)?);
+            }
             None => self.refuse_to_orphan(name, force)?,
         }
         self.store.durable(|tx| {
-            if tx.decision(Decision::Named)?.as_deref() == Some(name) {
+            judged.iter().try_for_each(|judged| refuse_new_mounts(tx, name, judged))?;
+            if built_in(name).is_none() && tx.decision(Decision::Named)?.as_deref() == Some(name) {
                 tx.decide(Decision::Named, None)?;
             }
             tx.remove_component(name)
@@ -246,14 +254,17 @@ impl Engine {
 
     /// What is mounted stays as it is when its driver's component is replaced: the new one must plan the same end
     /// of it as the old one.
-    fn refuse_other_unmounts(&self, name: &str, new: Found) -> Result<(), Error> {
+    ///
+    /// The answer is the layers that are mounted, see [`refuse_new_mounts`].
+    fn refuse_other_unmounts(&self, name: &str, new: Found) -> Result<Vec<LayerId>, Error> {
         let mut mounts = self.store.read(|view| view.mounts())?;
         mounts.retain(|mount| mount.driver == name);
+        let judged = mounts.iter().map(|mount| mount.dir.clone()).collect();
         if mounts.is_empty() {
-            return Ok(());
+            return Ok(judged);
         }
         // What an old one that fails made can only be ended by a new one.
-        let Ok(old) = self.driver(name) else { return Ok(()) };
+        let Ok(old) = self.driver(name) else { return Ok(judged) };
         let new = self.ready(new)?;
         for mount in mounts {
             let layer = mount.dir.as_str();
@@ -266,7 +277,7 @@ impl Engine {
                 });
             }
         }
-        Ok(())
+        Ok(judged)
     }
 
     fn refuse_to_orphan(&self, name: &str, force: bool) -> Result<(), Error> {
@@ -321,6 +332,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// What was mounted since the mounts of a driver were judged was mounted by the component that is about to be replaced.
+fn refuse_new_mounts(tx: &Tx<'_>, name: &str, judged: &[LayerId]) -> Result<(), nacre_store::Error> {
+    let mut new =
+        tx.mounts()?.into_iter().filter(|mount| mount.driver == name && !judged.contains(&mount.dir));
+    match new.next() {
+        Some(_) => Err(nacre_store::Error::MountsChanged { name: name.to_owned() }),
+        None => Ok(()),
     }
 }
 

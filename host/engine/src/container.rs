@@ -281,6 +281,11 @@ impl Engine {
                 Ok(None)
             }
             Err(_) if self.store.read(|view| view.container(&container.id))?.is_none() => Ok(None),
+            // One tree that cannot be read, such as one with names beyond PATH_MAX, keeps no listing back.
+            Err(error) if !matches!(error, Error::Store(_)) => {
+                tracing::warn!(container = container.name, %error, "its size is not known");
+                Ok(None)
+            }
             size => size.map(Some),
         }
     }

@@ -12,6 +12,7 @@ use nacre_plugin::storage::{
 };
 use nacre_plugin::types::{Facts, LayerKind, Place, Setting, Whiteouts};
 use nacre_plugin::{Component, StateView, StorageDriver};
+use nacre_store::Tx;
 use nacre_sys::dir::Dir;
 
 use crate::Error;
@@ -160,6 +161,17 @@ impl Driver {
     /// Whether its layers may have volumes in a thin pool.
     pub(crate) fn keeps_volumes(&self) -> bool {
         self.grants().contains(&Grant::Thin)
+    }
+
+    /// Another component may have taken its place since this one planned, and would end a mount in another way: whoever
+    /// installs one looks at the mounts that are recorded.
+    pub(crate) fn refuse_if_replaced(&self, tx: &Tx<'_>) -> Result<(), nacre_store::Error> {
+        let now = tx.component(self.name())?.map(|installed| installed.digest.to_string());
+        let then = (self.origin == Origin::Installed).then(|| self.component.digest().to_string());
+        match self.origin == Origin::File || now == then {
+            true => Ok(()),
+            false => Err(nacre_store::Error::ComponentChanged { name: self.name().to_owned() }),
+        }
     }
 
     /// Time spent in the component so far.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use nacre_archive::layer::LayerError;
 use nacre_plugin::types::{Refusal, Requirement};
 
 use crate::plan::check::PlanFault;
@@ -226,6 +227,8 @@ impl Error {
             Self::Plugin(_) => Class::Component,
             Self::Step { source, .. } | Self::Sys(source) => class_of_sys(source),
             Self::Unsupported { .. } | Self::NoDriver { .. } | Self::DriverUnsuitable { .. } => Class::Other,
+            Self::Layer { source: LayerError::Reserved { .. }, .. }
+            | Self::Tar(LayerError::Reserved { .. }) => Class::Other,
             Self::Layer { source, .. } => full_or(source, Class::BadArchive),
             // What the system says of the file is no fault of the archive.
             Self::Archive(nacre_archive::image::Error::Io { source, .. })
@@ -250,6 +253,8 @@ impl Error {
                 Store::Ambiguous { .. } | Store::InvalidName { .. } | Store::InvalidId { .. } => Class::Usage,
                 Store::NameInUse { .. }
                 | Store::LayersChanged { .. }
+                | Store::ComponentChanged { .. }
+                | Store::MountsChanged { .. }
                 | Store::ImageInUse { .. }
                 | Store::LayerInUse { .. }
                 | Store::LayerExists { .. }
@@ -312,7 +317,11 @@ impl Error {
             Self::Archive(nacre_archive::image::Error::Change { .. }) => {
                 "write it as an instruction of a Dockerfile, for example `ENV NAME=value`"
             }
-            Self::Store(nacre_store::Error::LayersChanged { .. }) => "try again",
+            Self::Store(
+                nacre_store::Error::LayersChanged { .. }
+                | nacre_store::Error::ComponentChanged { .. }
+                | nacre_store::Error::MountsChanged { .. },
+            ) => "try again",
             Self::Store(nacre_store::Error::ImageInUse { .. }) => {
                 "remove the containers first, or use --force to take only the name away"
             }

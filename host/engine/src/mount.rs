@@ -135,6 +135,7 @@ impl Engine {
         };
         kept.push(holder.to_owned());
         self.make(driver, &mount.plan, Durability::Process, |tx| {
+            driver.refuse_if_replaced(tx)?;
             kept.iter().try_for_each(|holder| tx.add_holder(&record, holder).map(drop))
         })?;
         Ok(record.target)

@@ -178,19 +178,23 @@ impl Engine {
         let driver = found.component.description().name.clone();
         let state = Arc::new(StoredState { store: self.store.clone(), driver });
         let facts = |home: &Dir| match self.store.is_read_only() {
-            true => self.facts_of_read_only(home),
-            false => facts::probe(home),
+            true => self.facts_untried(home),
+            false => match facts::probe(home) {
+                // What frees space must work all the same.
+                Err(error) if error.class() == Class::NoSpace => self.facts_untried(home),
+                facts => facts,
+            },
         };
         Driver::new(found, (&self.root, &self.run), facts, state, settings)
     }
 
-    /// The facts of a file system on which nothing can be tried out. What drivers need of one it had when layers
-    /// were written to it.
-    fn facts_of_read_only(&self, home: &Dir) -> Result<Facts, Error> {
+    /// The facts of a file system on which nothing can be tried out, since it is read-only or full. What drivers need of
+    /// one it had when layers were written to it.
+    fn facts_untried(&self, home: &Dir) -> Result<Facts, Error> {
         let here = facts::probe(&self.run)?;
         let found = rustix::fs::fstatfs(home).map_err(|e| Error::io("statfs", home.path(), e))?;
         let home = Filesystem {
-            name: "read-only".to_owned(),
+            name: nacre_sys::facts::filesystem_name(found.f_type as u64).to_owned(),
             magic: found.f_type as u64,
             d_type: true,
             trusted_xattrs: true,

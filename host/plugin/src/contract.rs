@@ -286,7 +286,7 @@ pub(crate) fn describe_requirement(requirement: Requirement) -> &'static str {
             "the programs of its file system are missing: mkfs.ext4 and resize2fs (e2fsprogs), or mkfs.xfs and \
              xfs_growfs (xfsprogs)"
         }
-        Requirement::Quota => "the bytes of a layer cannot be limited on this file system",
+        Requirement::Quota => "what a layer takes up cannot be limited on this file system",
         Requirement::OtherFilesystem => "the file system of the storage root cannot hold writable layers",
     }
 }

@@ -173,12 +173,11 @@ fn connect(path: &Path) -> Result<Connection> {
     // To open it here would not do: closing a file drops this process's fcntl locks on it, SQLite's too.
     let db = match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) => connect(path.as_os_str(), OpenFlags::SQLITE_OPEN_READ_WRITE),
-        // To read the log, SQLite needs its index, which it cannot make here.
-        Err(Errno::ROFS) if beside(path, "-shm").exists() => connect(path.as_os_str(), readable),
         // Without a log there is nothing but the database, which nobody can change here.
         Err(Errno::ROFS) if fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len()) == 0 => {
             connect(&immutable(path), readable | OpenFlags::SQLITE_OPEN_URI)
         }
+        Err(Errno::ROFS) => connect(path.as_os_str(), readable),
         Err(e) => return Err(Error::io("open", path, e)),
     };
     db.map_err(|e| Error::from(e).at(path))

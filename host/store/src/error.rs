@@ -37,6 +37,18 @@ pub enum Error {
         /// The image, as the user named it.
         image: String,
     },
+    /// Another component took the place of the one that planned this.
+    #[error("the component of {name} was replaced meanwhile")]
+    ComponentChanged {
+        /// Its name.
+        name: String,
+    },
+    /// Something was mounted while its driver's component was about to be replaced.
+    #[error("something was mounted by {name} meanwhile")]
+    MountsChanged {
+        /// The driver.
+        name: String,
+    },
     /// A container of this name exists.
     #[error("the name {name} is in use by container {}", by.short())]
     NameInUse {

@@ -18,6 +18,9 @@ pub struct Paths {
     pub run: PathBuf,
 }
 
+/// Where SQLite is told to have its shared memory (`.cargo/config.toml`), whatever the run directory is.
+const SHARED_MEMORY: &str = "/run/nacre";
+
 impl Paths {
     /// Make the root where it is missing, and its run directory: `$NACRE_RUN`, or
     /// `/run/nacre/<first 12 digits of the SHA-256 of the root's real path>`.
@@ -62,6 +65,7 @@ impl Paths {
 
     fn finish(root: PathBuf, run: PathBuf) -> Result<Self> {
         let paths = Self { root, run };
+        make_dir(Path::new(SHARED_MEMORY), 0o700)?;
         make_dir(&paths.run, 0o700)?;
         let run = real_path(&paths.run)?;
         // Somebody else's directory, say in /tmp, would let them hold or replace the locks.

@@ -200,9 +200,14 @@ fn only_root_reads_the_records_and_all_pass_through_the_root() {
     assert_eq!(mode("root"), 0o711);
     assert_eq!(mode("run"), 0o700);
     assert_eq!(mode("root/content"), 0o700);
-    for name in ["root/nacre.db", "root/nacre.db-wal", "root/nacre.db-shm"] {
+    for name in ["root/nacre.db", "root/nacre.db-wal"] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
+    // SQLite's shared memory is where no disk can be full (`.cargo/config.toml`).
+    assert!(!dir.path().join("root/nacre.db-shm").exists());
+    let database = fs::metadata(dir.path().join("root/nacre.db")).unwrap();
+    let shared = format!("/run/nacre/sqlite-shm-{:x}-{:x}", database.ino() as u32, database.dev() as u32);
+    assert_eq!(fs::metadata(&shared).unwrap().mode() & 0o777, 0o600, "{shared}");
 }
 
 #[test]

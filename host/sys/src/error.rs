@@ -63,7 +63,11 @@ pub enum Error {
         why: String,
     },
     /// A block device holds something already. Nothing was written to it.
-    #[error("{} holds something already ({holds}): name another device, or empty it with `wipefs --all`", device.display())]
+    #[error(
+        "{at} holds something already ({holds}): name another device, or erase its beginning with \
+         `dd if=/dev/zero of={at} bs=1M count=1`",
+        at = device.display()
+    )]
     Used {
         /// The device.
         device: PathBuf,

@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, fsopen};
 use serde::{Deserialize, Serialize};
 
+pub use filesystem::name as filesystem_name;
+
 use crate::dir::Dir;
 use crate::error::Result;
 

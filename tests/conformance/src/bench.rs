@@ -174,12 +174,28 @@ impl<'a> Bench<'a> {
         std::fs::create_dir_all(&files).or_stop(|| "files can be removed".to_owned())
     }
 
-    /// The names in the driver's home, what is mounted there aside.
+    /// The datasets below the one that the driver has them in, where it has them in one.
+    fn datasets(&self, home: &Path) -> Done<Vec<PathBuf>> {
+        let prefix = format!("{}.fsname=", self.root.driver().name);
+        let named = self.subject.storage_opts.iter().find_map(|given| given.strip_prefix(&prefix));
+        let base = match named {
+            Some(name) => Some(name.to_owned()),
+            None => nacre_sys::Dir::open(home)
+                .and_then(|home| nacre_sys::zfs::dataset_of(&home))
+                .or_stop(|| "the driver's home can be looked at".to_owned())?,
+        };
+        let Some(base) = base else { return Ok(Vec::new()) };
+        let children = nacre_sys::zfs::children(&base).or_stop(|| "datasets can be listed".to_owned())?;
+        Ok(children.into_iter().map(|name| format!("{base}/{name} (dataset)").into()).collect())
+    }
+
+    /// The names in the driver's home, what is mounted there aside, and those of its datasets.
     pub(crate) fn names(&self) -> Done<Vec<PathBuf>> {
         let home = self.root.path().join(&self.root.driver().name);
         let readable = || "the driver's home can be read".to_owned();
         let device = |path: &Path| std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.is_dir()));
-        let (own, mut names, mut todo) = (device(&home).or_stop(readable)?.0, Vec::new(), vec![home]);
+        let mut names = self.datasets(&home)?;
+        let (own, mut todo) = (device(&home).or_stop(readable)?.0, vec![home]);
         while let Some(dir) = todo.pop() {
             for entry in std::fs::read_dir(&dir).or_stop(readable)? {
                 let path = entry.or_stop(readable)?.path();

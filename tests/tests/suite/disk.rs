@@ -50,6 +50,31 @@ fn a_full_disk_is_emptied_by_means_of_the_reserve() {
     ok(&["system", "check"]);
 }
 
+/// On a copy-on-write file system every page that is written to needs room, one that was written before too.
+#[test]
+fn a_container_that_fills_the_disk_can_be_removed() {
+    for (kind, drivers) in [(FsKind::Btrfs, ["btrfs", "overlay2"]), (FsKind::Ext4, ["overlay2", "vfs"])] {
+        for driver in drivers {
+            let Some(fs) = LoopFs::new(kind, 300) else {
+                nacre_tests::skip(&format!("mkfs.{} is not installed", kind.name()));
+                continue;
+            };
+            let (nacre, image) = (Nacre::at(fs).with_driver(driver), fixture::busybox());
+            nacre.load(&image.docker());
+            let fill = "dd if=/dev/zero of=/big bs=1M 2>/dev/null; sync";
+            let filled = nacre.run(["run", "--name", "full", image.reference, "sh", "-c", fill]);
+            assert!(filled.code >= 0, "{driver} on {}: {filled}", kind.name());
+            let when = format!("{driver} on {}", kind.name());
+            let listed = nacre.run(["ps", "-a"]);
+            assert!(listed.code == 0, "{when}: {listed}");
+            let removed = nacre.run(["rm", "-f", "full"]);
+            assert!(removed.code == 0, "{when}: {removed}");
+            nacre.ok(["run", "--rm", image.reference, "true"]);
+            nacre.assert_sound();
+        }
+    }
+}
+
 #[test]
 fn a_removal_survives_a_power_cut_before_anything_is_deleted() {
     let Some((fs, root, image)) = small() else { return nacre_tests::skip("mkfs.ext4 is not installed") };

@@ -355,20 +355,21 @@ fn overlay2_says_so_where_a_container_cannot_be_limited() {
 
 #[test]
 fn overlay2_limits_what_a_container_writes_where_there_is_project_quota() {
-    for kind in [FsKind::Ext4, FsKind::Xfs] {
+    let kinds = [FsKind::Ext4, FsKind::Xfs].into_iter();
+    for (kind, driver) in kinds.flat_map(|kind| ["overlay2", "fuse-overlay"].map(|driver| (kind, driver))) {
         let Some(fs) = LoopFs::with_project_quota(kind, 1024) else {
             skip(&format!("this kernel has no project quota on {}", kind.name()));
             continue;
         };
-        let (nacre, image) = (Nacre::at(fs), fixture::busybox());
+        let (nacre, image) = (Nacre::at(fs).with_driver(driver), fixture::busybox());
         nacre.load(&image.docker());
         let write = "dd if=/dev/zero of=/big bs=1M count=50 && sync";
         let run = ["run", "--rm", "--storage-opt", "size=20M", image.reference, "sh", "-c", write];
         let full = nacre.run(run);
-        assert!(full.code != 0, "{full}");
+        assert!(full.code != 0, "{driver} on {}: {full}", kind.name());
         let many = "for n in $(seq 100); do touch /$n || exit 9; done";
         let run = ["run", "--rm", "--storage-opt", "inodes=50", image.reference, "sh", "-c", many];
-        assert_eq!(nacre.run(run).code, 9);
+        assert_eq!(nacre.run(run).code, 9, "{driver} on {}", kind.name());
         nacre.ok(["run", "--rm", image.reference, "sh", "-c", write]);
         nacre.assert_sound();
     }

@@ -170,7 +170,7 @@ fn a_migration_that_is_killed_loses_nothing_and_then_succeeds() {
     changed(&bench, "overlay2");
     let (before, mut killed) = (bench.tree("box"), 0);
     let boundaries = ["begin", "0", "1", "2", "3", "fill", "sync", "record", "image"];
-    for (round, operation) in ["create", "commit", "remove"].into_iter().cycle().take(12).enumerate() {
+    for (round, operation) in ["create", "commit", "remove"].into_iter().cycle().take(6).enumerate() {
         let to = ["vfs", "overlay2"][round % 2];
         for boundary in boundaries {
             for object in ["box", "base:1"] {

@@ -281,3 +281,26 @@ fn layers_that_are_read_at_the_same_time_share_a_mount() {
         assert_empty(pool, nacre);
     });
 }
+
+/// zfs-fuse keeps whole seconds.
+#[test]
+fn containers_move_to_zfs_and_back() {
+    with_pool(|pool, _| {
+        let nacre = Nacre::below(pool.elsewhere());
+        pool.ok("zfs", &["create", "-o", "mountpoint=none", &format!("{POOL}/moved")]);
+        let fsname = format!("zfs.fsname={POOL}/moved");
+        nacre.ok(["load", "-q", "-i", &archive(pool, &image("app:1", "top"))]);
+        nacre.ok(["create", "--name", "box", "app:1", "/x"]);
+        let tree = || std::path::PathBuf::from(nacre.ok(["mount", "box"]).trim());
+        std::fs::write(tree().join("new"), "new").unwrap();
+        nacre.ok(["umount", "box"]);
+        for to in ["zfs", "overlay2"] {
+            nacre.ok(["--storage-opt", &fsname, "driver", "migrate", "-q", "box", "--to", to]);
+            assert_eq!(std::fs::read(tree().join("new")).unwrap(), b"new");
+            nacre.ok(["umount", "box"]);
+            assert_eq!(nacre.ok(["diff", "box"]), "A /new\n", "{to}");
+        }
+        nacre.ok(["rm", "box"]);
+        nacre.ok(["rmi", "app:1"]);
+    });
+}

@@ -119,6 +119,15 @@ pub enum LayerError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A file has a name that says something else in a layer.
+    #[error(
+        "`{name}` cannot be in an image: in its layers a name that begins with `.wh.` says that something was deleted \
+         (OCI image specification, layer.md); rename the file"
+    )]
+    Reserved {
+        /// The path below the root of the tree.
+        name: EntryName,
+    },
     /// The tar stream could not be written out.
     #[error("writing the layer's tar stream: {0}")]
     Output(#[source] io::Error),

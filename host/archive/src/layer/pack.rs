@@ -58,7 +58,7 @@ pub fn pack_changes(
     output: impl Write,
 ) -> Result<Packed, LayerError> {
     let root = open_at(upper, b".", ResolveFlags::BENEATH)?;
-    Packer::new(root, Vec::new(), b"", *options, true, output)?.run(Vec::new())
+    Packer { layer: true, ..Packer::new(root, Vec::new(), b"", *options, true, output)? }.run(Vec::new())
 }
 
 /// Write the tree at `path` below `root` as a tar stream. `path` may name a file, or be empty for all of
@@ -104,7 +104,8 @@ pub fn pack_selected(
     output: impl Write,
 ) -> Result<Packed, LayerError> {
     let root = open_at(tree, b".", ResolveFlags::BENEATH)?;
-    Packer::new(root, Vec::new(), b"", *options, false, output)?.run_selected(selected)
+    Packer { layer: true, ..Packer::new(root, Vec::new(), b"", *options, false, output)? }
+        .run_selected(selected)
 }
 
 fn open_at(root: &impl AsFd, path: &[u8], how: ResolveFlags) -> Result<OwnedFd, LayerError> {
@@ -120,6 +121,8 @@ struct Packer<'a, W> {
     options: PackOptions<'a>,
     /// Whether character devices 0:0 are whiteouts.
     changes: bool,
+    /// Whether it is a layer that is written, and no tree for any program.
+    layer: bool,
     sink: Sink<'a, W>,
     /// The first path of an inode with several.
     links: HashMap<(u64, u64), Vec<u8>>,
@@ -145,6 +148,7 @@ impl<'a, W: Write> Packer<'a, W> {
             name,
             options,
             changes,
+            layer: false,
             sink,
             links,
             parent: None,
@@ -215,6 +219,9 @@ impl<'a, W: Write> Packer<'a, W> {
             return Ok(false);
         }
         let archived = self.archived(path);
+        if self.layer && last.starts_with(PREFIX) {
+            return Err(LayerError::Reserved { name: EntryName::new(path) });
+        }
         if self.changes && kind == FileType::CharacterDevice && stat.st_rdev == 0 {
             let (directory, name) = split(&archived);
             self.marker(&join(directory, &[PREFIX, name].concat()), &stat)?;

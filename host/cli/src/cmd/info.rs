@@ -107,7 +107,7 @@ fn people(info: &Summary) -> String {
         (" Size", size.unwrap_or_default()),
         (" Grants", driver.grants.join(", ")),
         (" Works", info.how.clone().unwrap_or_default()),
-        (" Most Layers", info.driver.as_ref().map(|_| info.max_depth.to_string()).unwrap_or_default()),
+        (" Most Layers", info.driver.as_ref().map(|_| most(info.max_depth)).unwrap_or_default()),
         ("Selection Policy", info.policy.clone()),
         (" Ranking", ranked.iter().map(|line| format!("\n  {line}")).collect::<String>()),
         ("In Other Drivers", others.join(", ")),
@@ -172,4 +172,9 @@ fn show(value: &Value, format: Option<&str>) -> Result<(), Failure> {
         None | Some("json") => out::line(value),
         Some(template) => out::line(Template::parse(template)?.render(value)?),
     }
+}
+
+/// A driver whose chains have no end says so with the largest number.
+fn most(depth: u32) -> String {
+    if depth == u32::MAX { "no limit".to_owned() } else { depth.to_string() }
 }

@@ -39,7 +39,7 @@ fn untried(magic: u64) -> Filesystem {
 }
 
 /// Names of /proc/filesystems by magic numbers of linux/magic.h. ext2, ext3 and ext4 share one.
-fn name(magic: u64) -> &'static str {
+pub fn name(magic: u64) -> &'static str {
     match magic {
         0xef53 => "ext4",
         0x5846_5342 => "xfs",

@@ -21,6 +21,7 @@ use std::time::Duration;
 use fuser::{Config, Notifier, Session, SessionACL};
 use nacre_sys::Dir;
 pub use nacre_sys::mount::FuseOptions;
+use rustix::thread::CapabilitySet;
 
 use crate::live::Tree;
 use handles::Handles;
@@ -56,6 +57,7 @@ pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounte
     // What is made gets the bits that it is given.
     rustix::process::umask(rustix::fs::Mode::empty());
     raise_descriptor_limit();
+    keep_to_quotas().map_err(io::Error::from)?;
     let notifier = Arc::new(OnceLock::new());
     let server = Server {
         tree: Arc::new(tree),
@@ -98,6 +100,15 @@ fn threads(asked: usize) -> usize {
         0 => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
         n => n,
     }
+}
+
+/// A disk's reserve and the limits of quotas are not for who has CAP_SYS_RESOURCE (ext4), and this process writes for
+/// others who do not have it. To be called before other threads are started: each has its own capabilities.
+fn keep_to_quotas() -> rustix::io::Result<()> {
+    let mut own = rustix::thread::capabilities(None)?;
+    own.effective.remove(CapabilitySet::SYS_RESOURCE);
+    own.permitted.remove(CapabilitySet::SYS_RESOURCE);
+    rustix::thread::set_capabilities(None, own)
 }
 
 /// Each directory that the kernel knows is held open.

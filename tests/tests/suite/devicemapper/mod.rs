@@ -214,7 +214,7 @@ fn images_and_containers_live_in_a_pool_on_devices() {
         shell(&format!("{make} {device}"));
         let used = bed.run(&["load", "-q", "-i", &bed.archive(&two_layers())]).failed();
         assert!(used.stderr.contains(&format!("{device} holds something already")), "{used}");
-        shell(&format!("wipefs -q --all {device}"));
+        shell(&format!("dd if=/dev/zero of={device} bs=1M count=1 status=none"));
     }
     bed.load(&two_layers());
     bed.ok(&["create", "--name", "box", "app:1", "/x"]);
