@@ -339,6 +339,13 @@ impl Error {
                 "leave the limit out, or put the root on a file system with quotas: `nacre driver inspect` tells what \
                  the driver's options need"
             }
+            Self::Plugin(nacre_plugin::Error::Refused {
+                refusal: Refusal::InvalidOption(_),
+                component,
+                ..
+            }) => {
+                return Some(format!("`nacre driver inspect {component}` tells what its options take"));
+            }
             Self::BadPlan { .. } => "nothing was changed; the component is faulty, use another one",
             Self::NoDriver { .. } => "put --root on another file system, or name a driver with --driver",
             _ => match self.class() {
@@ -370,6 +377,9 @@ fn full_or(error: &(dyn std::error::Error + 'static), otherwise: Class) -> Class
 fn class_of_sys(error: &nacre_sys::Error) -> Class {
     match error {
         nacre_sys::Error::Busy { .. } | nacre_sys::Error::HoldsMount { .. } => Class::Conflict,
+        nacre_sys::Error::PoolFull { .. }
+        | nacre_sys::Error::PoolLow { .. }
+        | nacre_sys::Error::Zfs { fault: nacre_sys::zfs::Fault::Full, .. } => Class::NoSpace,
         other => other.io_kind().map_or(Class::Other, class_of_kind),
     }
 }

@@ -14,6 +14,7 @@ use nacre_store::{Container, ContainerId, Image, Layer, LayerId, NewContainer, T
 use nacre_sys::sync::syncfs;
 
 use crate::assemble::{Claim, Part, Parts};
+use crate::components::is_file;
 use crate::config::ContainerConfig;
 use crate::driver::Driver;
 use crate::filling::{archive_format, is_overlays};
@@ -46,8 +47,7 @@ impl Engine {
         options: &MigrateOptions,
         progress: &dyn Progress,
     ) -> Result<Migrated, Error> {
-        let target = self.driver(&options.to)?;
-        target.probe()?;
+        let target = self.migration_target(&options.to)?;
         match self.find_container(object) {
             Err(Error::Store(nacre_store::Error::NotFound { .. })) => match self.find_image(object) {
                 Err(Error::Store(nacre_store::Error::NotFound { .. })) => {
@@ -59,13 +59,26 @@ impl Engine {
         }
     }
 
+    /// What moves must be found by the commands that follow.
+    fn migration_target(&self, name: &str) -> Result<Arc<Driver>, Error> {
+        if is_file(name) {
+            return Err(Error::Usage {
+                what: format!("{name} is a file, and what moves needs a driver that stays"),
+                help: Some("`nacre driver install FILE` installs it; --to takes its name".to_owned()),
+            });
+        }
+        let target = self.driver(name)?;
+        target.probe()?;
+        Ok(target)
+    }
+
     /// The IDs of all that can move to a driver: containers, and then images, whose layers nothing holds back any
     /// more.
     ///
     /// # Errors
     /// There is no such driver, or it cannot work here.
     pub fn migratable(&self, to: &str) -> Result<Vec<String>, Error> {
-        self.driver(to)?.probe()?;
+        self.migration_target(to)?;
         let (containers, images) = self.store.read(|view| Ok((view.containers(true)?, view.images()?)))?;
         let containers = containers.into_iter().map(|container| container.id.as_str().to_owned());
         Ok(containers.chain(images.into_iter().map(|image| image.id.to_string())).collect())
