@@ -7,6 +7,7 @@ use nacre_driver_sdk::{
 
 use crate::depth;
 use crate::layer::Layer;
+use crate::limit::{self, Limits};
 
 /// The chain on `<id>/merged`. A single directory is shown by a bind mount: overlayfs wants two, or an upper
 /// one.
@@ -31,8 +32,23 @@ pub(crate) fn plan(facts: &Facts, request: &MountRequest) -> Result<Mounted, Ref
         mount_overlay(links(&request.parents)?, Some(upper), &target, options)
     };
     // A reboot ends a mount and leaves its directory.
-    Ok(Mounted { steps: vec![ensure_dir(target.clone(), 0o700), show], target })
+    let mut steps = vec![ensure_dir(target.clone(), 0o700), show];
+    // A file system that can limit no more limits no more.
+    if request.kind == LayerKind::Container
+        && let Ok(Some(Limits { bytes, inodes })) = limit::limits(facts, &request.settings)
+    {
+        // One that has used up its limit needs a little for its own mount.
+        let (more, many) =
+            (bytes.map(|n| n.saturating_add(SPARE_BYTES)), inodes.map(|n| n.saturating_add(SPARE_INODES)));
+        steps.insert(0, nacre_driver_sdk::limit(layer.dir(), more, many));
+        steps.push(nacre_driver_sdk::limit(layer.dir(), bytes, inodes));
+    }
+    Ok(Mounted { steps, target })
 }
+
+/// What a mount makes in a layer's folder: the directory that it is on, and overlayfs's own below `work`.
+const SPARE_BYTES: u64 = 1 << 20;
+const SPARE_INODES: u64 = 16;
 
 /// `index=off` as dockerd has it: with an index, an upper directory is tied to the lower ones by file handles.
 /// `metacopy` and `redirect_dir` are off so that the upper directory alone holds all that changed, whatever

@@ -221,3 +221,25 @@ fn no_bad_id_reaches_a_plan() {
     let commit = CommitRequest { id: "e".repeat(64), parents: vec![bad] };
     assert_eq!(Overlay2::commit(&capable(), &commit), refused);
 }
+
+#[test]
+fn a_limited_container_gets_room_for_its_mount_and_then_its_limit_again() {
+    let mut facts = capable();
+    facts.home.project_quota = true;
+    let mounted = |kind, settings| {
+        let request =
+            MountRequest { id: "e".repeat(64), kind, parents: chain(1), read_only: false, settings };
+        Overlay2::mount(&facts, &request).unwrap().steps
+    };
+    let steps = mounted(LayerKind::Container, limited(false, 20 << 20, 100));
+    let [Step::Limit(first), _, Step::MountOverlay(_), Step::Limit(last)] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
+    assert!(first.bytes > last.bytes && first.inodes > last.inodes);
+    assert_eq!((last.bytes, last.inodes), (Some(20 << 20), Some(100)));
+    for steps in
+        [mounted(LayerKind::Container, volatile(false)), mounted(LayerKind::Image, limited(false, 1, 1))]
+    {
+        assert!(!steps.iter().any(|step| matches!(step, Step::Limit(_))), "{steps:?}");
+    }
+}

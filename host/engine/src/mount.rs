@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nacre_plugin::types::{LayerKind, Setting};
+use nacre_plugin::plan::{MountUnion, Step};
+use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
 use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
@@ -33,6 +34,18 @@ impl Engine {
     pub fn mount(&self, container: &str) -> Result<PathBuf, Error> {
         let container = self.find_container(container)?;
         self.hold_mount(&container, USER)
+    }
+
+    /// The same by nacre's own union in place of the kernel's overlayfs, whatever the driver plans. What is written
+    /// lies in the layer as overlayfs would have it.
+    ///
+    /// # Errors
+    /// The container's tree is mounted by something else, or its layers are whole trees.
+    pub fn mount_by_union(&self, container: &str) -> Result<PathBuf, Error> {
+        let container = self.find_container(container)?;
+        let driver = self.driver(&container.driver)?;
+        let settings = ContainerConfig::of(&container)?.settings;
+        self.hold_layer_by(&driver, &self.chain(&container)?, &settings, USER, By::Union)
     }
 
     /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
@@ -102,6 +115,17 @@ impl Engine {
         own: &[Setting],
         holder: &str,
     ) -> Result<PathBuf, Error> {
+        self.hold_layer_by(driver, chain, own, holder, By::Driver)
+    }
+
+    fn hold_layer_by(
+        &self,
+        driver: &Driver,
+        chain: &Chain,
+        own: &[Setting],
+        holder: &str,
+        by: By,
+    ) -> Result<PathBuf, Error> {
         let dir: LayerId = chain.layer.parse()?;
         let _lock = self.store.lock_mount(&dir)?;
         let known = self.store.read(|view| view.mount(&dir))?;
@@ -111,6 +135,16 @@ impl Engine {
             if is_mounted(&mount.target)?
                 && !(has_lost_its_server(&mount.target) && self.detach(&mount.target)?)
             {
+                if by == By::Union && !is_union(&mount.target)? {
+                    return Err(Error::Conflict {
+                        what: format!(
+                            "it is mounted at {} already, by {}",
+                            mount.target.display(),
+                            mount.driver
+                        ),
+                        help: "stop or unmount it first".to_owned(),
+                    });
+                }
                 if !self.config.explain {
                     self.store.write(|tx| tx.add_holder(&mount, holder))?;
                 }
@@ -123,7 +157,10 @@ impl Engine {
             kept = self.store.read(|view| view.holders(&dir))?;
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
         }
-        let mount = driver.mount(chain, chain.kind == LayerKind::Image, own)?;
+        let mut mount = driver.mount(chain, chain.kind == LayerKind::Image, own)?;
+        if by == By::Union {
+            unite(&mut mount.plan.steps, driver.name())?;
+        }
         if lost || driver.roots().dir(mount.target.root).exists(&mount.target.path)? {
             self.clear_lost_mount(driver, &dir)?;
         }
@@ -288,6 +325,48 @@ impl Engine {
         Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
     }
 }
+
+/// What mounts a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Its driver.
+    Driver,
+    /// nacre's own union.
+    Union,
+}
+
+/// Have the union mount what the plan has overlayfs mount. The places are those that were checked.
+fn unite(steps: &mut [Step], driver: &str) -> Result<(), Error> {
+    let mut united = false;
+    for step in steps {
+        if let Step::MountOverlay(it) = step {
+            *step = Step::MountUnion(MountUnion {
+                lowers: std::mem::take(&mut it.lowers),
+                upper: it.upper.take(),
+                target: it.target.clone(),
+                format: Whiteouts::Overlay,
+            });
+        }
+        united |= matches!(step, Step::MountUnion(_));
+    }
+    if united {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!(
+            "the union has nothing to unite: {driver} shows this container's layers in another way"
+        ),
+        help: Some("drivers that stack directories are overlay2, overlay, fuse-overlay and aufs".to_owned()),
+    })
+}
+
+fn is_union(target: &Path) -> Result<bool, Error> {
+    let found = rustix::fs::statfs(target).map_err(|e| Error::io("statfs", target, e))?;
+    Ok(found.f_type as u64 == FUSE_SUPER_MAGIC)
+}
+
+/// linux/magic.h.
+const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 
 /// A mount that somebody needs, and that this process does not see.
 fn not_visible(mount: &Mount) -> Error {

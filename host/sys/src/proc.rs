@@ -86,6 +86,17 @@ pub fn set_parent_death_signal(signal: rustix::process::Signal) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(signal)).on("set death signal", "/proc/self")
 }
 
+/// Have a program end with the thread that starts it, which must wait for it: what a killed process began would go on
+/// beside whoever undoes it.
+pub(crate) fn end_with_this_thread(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let signal = rustix::process::Signal::KILL;
+    // SAFETY: the closure makes one system call, and allocates nothing.
+    unsafe {
+        command.pre_exec(move || Ok(rustix::process::set_parent_process_death_signal(Some(signal))?));
+    }
+}
+
 /// A descriptor for a process, readable when it ends.
 pub fn pidfd(pid: i32) -> Result<std::os::fd::OwnedFd> {
     let path = format!("/proc/{pid}");

@@ -371,6 +371,15 @@ fn overlay2_limits_what_a_container_writes_where_there_is_project_quota() {
         let run = ["run", "--rm", "--storage-opt", "inodes=50", image.reference, "sh", "-c", many];
         assert_eq!(nacre.run(run).code, 9, "{driver} on {}", kind.name());
         nacre.ok(["run", "--rm", image.reference, "sh", "-c", write]);
+        // One that is full can be mounted, and emptied, and has its limit all the time.
+        nacre.run(["run", "--name", "full", "--storage-opt", "size=20M", image.reference, "sh", "-c", write]);
+        let tree = PathBuf::from(nacre.ok(["mount", "full"]).trim());
+        assert!(std::fs::write(tree.join("more"), vec![1; 4 << 20]).is_err(), "{driver} on {}", kind.name());
+        std::fs::remove_file(tree.join("big")).unwrap();
+        std::fs::write(tree.join("more"), vec![1; 4 << 20]).unwrap();
+        nacre.ok(["umount", "full"]);
+        assert!(nacre.run(["start", "--attach", "full"]).code > 0, "it writes 50 MB again");
+        nacre.ok(["rm", "full"]);
         nacre.assert_sound();
     }
 }

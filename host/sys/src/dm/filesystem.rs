@@ -173,6 +173,7 @@ fn program(name: &str) -> Command {
 /// Run a program that says nothing when all is well.
 fn run(command: &mut Command, device: &Path) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
+    crate::proc::end_with_this_thread(command);
     let output = command
         .stdin(Stdio::null())
         .output()

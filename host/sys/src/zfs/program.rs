@@ -45,6 +45,7 @@ fn once(op: &'static str, dataset: &str, args: &[&str]) -> Result<String> {
     let mut command = Command::new("zfs");
     // Its messages are read.
     command.arg(op).args(args).env("LC_ALL", "C").stdin(Stdio::null());
+    crate::proc::end_with_this_thread(&mut command);
     let out = command.output().on("run", "zfs")?;
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).into_owned());

@@ -13,8 +13,12 @@ use crate::out;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre mount web
+  nacre mount --union web
   nacre mount --explain web")]
 pub struct Mount {
+    /// By nacre's own union (a FUSE server) in place of the kernel's overlayfs, whatever the driver plans
+    #[arg(long)]
+    union: bool,
     #[command(flatten)]
     explain: Explain,
     /// The container
@@ -25,7 +29,10 @@ impl Mount {
     /// Runs it.
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
-        let path = engine.mount(&self.container)?;
+        let path = match self.union {
+            true => engine.mount_by_union(&self.container)?,
+            false => engine.mount(&self.container)?,
+        };
         match self.explain.form {
             Some(_) => out::explain::print(self.explain, &engine.explained())?,
             None => out::line(path.display())?,
