@@ -135,7 +135,8 @@ impl Engine {
         std::thread::scope(|scope| {
             let packer = scope.spawn(|| {
                 let exclude = |path: &[u8]| left_out.iter().any(|left| left == path);
-                let options = PackOptions { exclude: Some(&exclude), ..PackOptions::default() };
+                let markers = *format == Whiteouts::Aufs;
+                let options = PackOptions { exclude: Some(&exclude), markers, ..PackOptions::default() };
                 match selected {
                     Some(selected) => pack_selected(content, &selected, &options, writer),
                     None => pack_changes(content, &options, writer),

@@ -25,6 +25,8 @@ pub type Exclude<'a> = &'a dyn Fn(&[u8]) -> bool;
 pub struct PackOptions<'a> {
     /// Paths, relative to what is packed, that are left out together with all below them.
     pub exclude: Option<Exclude<'a>>,
+    /// Names that begin with `.wh.` are whiteouts already, as in aufs's layout. Otherwise a layer takes no such name.
+    pub markers: bool,
     /// Whether [`Packed::framing`] is wanted.
     pub framing: bool,
     /// Cancellation, and progress as raw bytes.
@@ -58,7 +60,8 @@ pub fn pack_changes(
     output: impl Write,
 ) -> Result<Packed, LayerError> {
     let root = open_at(upper, b".", ResolveFlags::BENEATH)?;
-    Packer { layer: true, ..Packer::new(root, Vec::new(), b"", *options, true, output)? }.run(Vec::new())
+    Packer { layer: !options.markers, ..Packer::new(root, Vec::new(), b"", *options, true, output)? }
+        .run(Vec::new())
 }
 
 /// Write the tree at `path` below `root` as a tar stream. `path` may name a file, or be empty for all of
@@ -104,7 +107,7 @@ pub fn pack_selected(
     output: impl Write,
 ) -> Result<Packed, LayerError> {
     let root = open_at(tree, b".", ResolveFlags::BENEATH)?;
-    Packer { layer: true, ..Packer::new(root, Vec::new(), b"", *options, false, output)? }
+    Packer { layer: !options.markers, ..Packer::new(root, Vec::new(), b"", *options, false, output)? }
         .run_selected(selected)
 }
 

@@ -105,6 +105,27 @@ fn what_overlayfs_keeps_elsewhere_cannot_be_packed() {
     }
 }
 
+/// Whoever unpacked the layer would take it for the whiteout of something else.
+#[test]
+fn a_file_that_is_named_as_a_whiteout_is_no_part_of_a_layer() {
+    let upper = Place::new();
+    fs::create_dir(upper.diff().join("d")).unwrap();
+    fs::write(upper.diff().join("d/.wh.passwd"), "text").unwrap();
+    let pack = |markers| {
+        let options = PackOptions { markers, ..PackOptions::default() };
+        pack_changes(&upper.open(), &options, std::io::sink())
+    };
+    let refused = pack(false).unwrap_err();
+    assert!(matches!(refused, LayerError::Reserved { .. }) && refused.to_string().contains("d/.wh.passwd"));
+    pack(true).unwrap();
+    let selected = [Selected { path: b"d/.wh.passwd".to_vec(), deleted: false }];
+    let refused =
+        pack_selected(&upper.open(), &selected, &PackOptions::default(), std::io::sink()).unwrap_err();
+    assert!(matches!(refused, LayerError::Reserved { .. }));
+    let tree = pack_tree(&upper.open(), b"", b"", &PackOptions::default(), std::io::sink());
+    assert!(tree.is_ok(), "a tree is no layer");
+}
+
 #[test]
 fn excluded_paths_are_left_out_with_what_is_below() {
     let upper = Place::new();

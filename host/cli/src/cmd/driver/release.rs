@@ -15,7 +15,7 @@ use crate::out;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre driver release
-  nacre --root /mnt/disk driver release && umount /mnt/disk")]
+  nacre --root /mnt/disk driver release")]
 pub struct Release {}
 
 impl Release {
