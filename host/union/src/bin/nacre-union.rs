@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 use nacre_sys::Dir;
 use nacre_union::fuse::{ServeOptions, launch, leave_session};
-use nacre_union::live::policy::Whole;
+use nacre_union::live::policy::{Ranges, Whole};
 use nacre_union::live::{DirectoryRename, Options, Tree};
 use nacre_union::{Layer, Whiteouts};
 
@@ -128,6 +128,7 @@ impl Asked {
             ("userxattr", _) => self.options.userxattr = true,
             ("volatile", _) => self.options.volatile = true,
             ("copyup", "whole") => self.options.copy_up = std::sync::Arc::new(Whole),
+            ("copyup", "ranges") => self.options.copy_up = std::sync::Arc::new(Ranges::default()),
             ("copyup", "auto") => {}
             ("dir_rename", "refuse") => self.options.directory_rename = DirectoryRename::Refuse,
             ("dir_rename", "copy") => {}
@@ -136,6 +137,11 @@ impl Asked {
                     Whiteouts::of_layout(name).ok_or_else(|| format!("{option} is not known"))?;
             }
             ("threads", n) => self.serve.threads = n.parse().map_err(|_| format!("threads={n}"))?,
+            ("settle", "never") => self.serve.settle_after = None,
+            ("settle", after) => {
+                let seconds = after.parse().map_err(|_| format!("settle={after}"))?;
+                self.serve.settle_after = Some(std::time::Duration::from_secs(seconds));
+            }
             ("passthrough", "off") => self.serve.passthrough = false,
             ("passthrough", "on") => {}
             ("ro", _) => self.serve.mount.read_only = true,

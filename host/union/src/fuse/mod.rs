@@ -11,6 +11,7 @@ mod list;
 mod ops;
 mod reply;
 mod service;
+mod settle;
 
 use std::io;
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use nacre_sys::mount::FuseOptions;
 use crate::live::Tree;
 use handles::Handles;
 pub use service::{Service, helper_main, launch, leave_session, serve, start};
+pub use settle::settle;
 
 /// How a tree is served.
 #[derive(Debug, Clone)]
@@ -33,6 +35,9 @@ pub struct ServeOptions {
     pub threads: usize,
     /// Let the kernel work on the layers' files itself where it can.
     pub passthrough: bool,
+    /// Complete files that have only some of their data when nobody has used them for so long; none: not before
+    /// it is unmounted.
+    pub settle_after: Option<Duration>,
     /// Flags of the mount.
     pub mount: FuseOptions,
 }
@@ -41,7 +46,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         let mount =
             FuseOptions { source: "nacre".into(), subtype: "nacre-union".into(), ..FuseOptions::default() };
-        Self { threads: 0, passthrough: true, mount }
+        Self { threads: 0, passthrough: true, settle_after: Some(Duration::from_secs(10)), mount }
     }
 }
 
@@ -49,6 +54,8 @@ impl Default for ServeOptions {
 #[derive(Debug)]
 pub struct Mounted {
     session: Session<Server>,
+    tree: Arc<Tree>,
+    settle_after: Option<Duration>,
 }
 
 /// Mount a tree on a directory.
@@ -57,8 +64,9 @@ pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounte
     rustix::process::umask(rustix::fs::Mode::empty());
     raise_descriptor_limit();
     let notifier = Arc::new(OnceLock::new());
+    let tree = Arc::new(tree);
     let server = Server {
-        tree: Arc::new(tree),
+        tree: tree.clone(),
         handles: Handles::default(),
         notifier: notifier.clone(),
         passthrough: options.passthrough,
@@ -71,13 +79,20 @@ pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounte
         nacre_sys::mount::fuse(&target, &options.mount).map_err(|e| io::Error::other(e.to_string()))?;
     let session = Session::from_fd(server, device, SessionACL::All, config)?;
     let _ = notifier.set(session.notifier());
-    Ok(Mounted { session })
+    Ok(Mounted { session, tree, settle_after: options.settle_after })
 }
 
 impl Mounted {
-    /// Serve it until it is unmounted.
+    /// Serve it until it is unmounted, and then complete the files that have only some of their data. Those for
+    /// which that fails stay as they are, and so does what makes overlayfs refuse the layer.
     pub fn serve(self) -> io::Result<()> {
-        self.session.run()
+        let idle =
+            self.settle_after.map(|after| settle::in_background(self.tree.clone(), after)).transpose()?;
+        let served = self.session.run();
+        if let Some(idle) = idle {
+            idle.stop();
+        }
+        self.tree.close().map_err(io::Error::other).and(served)
     }
 }
 
