@@ -2,16 +2,14 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use nacre_sys::Dir;
-use parking_lot::RwLock;
 use rustix::fs::{AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::extents::Extents;
 use super::map::{Header, LowerFile, Map, Record};
-use super::stitched::{Ranges, State, map_name};
+use super::stitched::{Files, Ranges, State, map_name};
 use crate::error::{Context, Error, Result};
 use crate::layer::Layer;
 use crate::node;
@@ -62,17 +60,17 @@ pub(super) fn load(
         Err(Errno::NOENT) => None,
         map => map.on("read", folder.path(), map_name(name))?,
     };
-    let Some(upper) = upper else { return discard(folder, name) };
+    let Some(upper) = upper else { return discard(folder, name).map(|()| None) };
     let stat = rustix::fs::fstat(&upper).on("stat", folder.path(), name)?;
     let named = stat.st_nlink > 1;
     let Some((map, header, records)) = map else {
-        return if named { unsettled("its map is damaged") } else { discard(folder, name) };
+        return if named { unsettled("its map is damaged") } else { discard(folder, name).map(|()| None) };
     };
     let told = Told::of(&header, records);
     match (named, stat.st_ino == header.upper) {
         (true, _) if !told.done => {}
         (false, false) if !told.done => return unsettled("it was copied without its other names"),
-        _ => return discard(folder, name),
+        _ => return discard(folder, name).map(|()| None),
     }
     let Some(lower) = find(&header.lower, lowers)? else {
         return unsettled("the file with the rest of its data is in none of the layers below");
@@ -89,21 +87,9 @@ pub(super) fn load(
             )?;
         }
     }
-    let state = State { taken, sure: told.sure, limit, recorded: told.limit, map };
-    let ranges = Ranges {
-        ino: stat.st_ino,
-        upper,
-        lower,
-        blocks: header.lower.blocks,
-        chunk: header.chunk,
-        volatile,
-        folder: folder.clone(),
-        name: name.to_owned(),
-        state: RwLock::new(state),
-        linked: RwLock::new(true),
-        done: AtomicBool::new(false),
-        touched: AtomicBool::new(true),
-    };
+    let files = Files { upper, lower, folder: folder.clone(), name: name.to_owned() };
+    let state = State::new(taken, told.sure, limit, told.limit, map);
+    let ranges = Ranges::new(stat.st_ino, &header, files, state, volatile);
     if let Some((seconds, nanoseconds)) = told.busy {
         ranges.restore_modified(seconds, nanoseconds).on("set times of", folder.path(), name)?;
         ranges.state.write().note(&Record::Calm).on("write", folder.path(), map_name(name))?;
@@ -142,14 +128,15 @@ fn written(
     Ok(())
 }
 
-fn discard(folder: &Dir, name: &str) -> Result<Option<Arc<Ranges>>> {
+/// Remove a map and the name beside it, as far as they are there.
+pub(super) fn discard(folder: &Dir, name: &str) -> Result<()> {
     for name in [name.to_owned(), map_name(name)] {
         match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(e) => return Err(e).on("remove", folder.path(), name),
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The file below that a map speaks of: in the layer of that number, else in any.

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nacre_sys::Dir;
 use parking_lot::{Mutex, RwLock};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::extents::Extents;
 use super::gate::Pass;
 use super::map::{Header, Map};
-use super::stitched::{Ranges, State, map_name};
+use super::stitched::{Files, Ranges, State, map_name};
 use super::{CHUNK, Gate, load};
 use crate::layer::Layer;
 use crate::live::place::Place;
@@ -41,6 +41,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Folder {
     dir: Option<Arc<Dir>>,
+    /// It and the mark are on disk.
+    synced: bool,
     starting: usize,
 }
 
@@ -78,7 +80,7 @@ impl Registry {
             return Ok(registry);
         }
         let folder = Arc::new(registry.work.sub(FOLDER)?);
-        registry.folder.lock().dir = Some(folder.clone());
+        *registry.folder.lock() = Folder { dir: Some(folder.clone()), synced: true, starting: 0 };
         let mut names: Vec<String> = Vec::new();
         for entry in folder.entries()? {
             let name = entry.name.to_string_lossy();
@@ -113,36 +115,17 @@ impl Registry {
         let (folder, starting) = self.folder()?;
         let stat = rustix::fs::fstat(&upper)?;
         let limit = u64::try_from(stat.st_size).unwrap_or(0);
-        let blocks = origin.blocks;
         let header = Header { upper: stat.st_ino, chunk: CHUNK, limit, lower: origin };
         let name = format!("{:x}", stat.st_ino);
+        // What could not be removed of an earlier file with this number.
+        load::discard(&folder, &name).map_err(|e| errno(&e))?;
         let map = Map::create(&folder, &map_name(&name), &header)?;
         let from = Path::new("work").join(temp);
         let made = rustix::fs::linkat(&self.work, from, &*folder, &name, AtFlags::empty());
-        let synced = made.and_then(|()| {
-            if self.volatile {
-                return Ok(());
-            }
-            map.sync()?;
-            rustix::fs::fsync(&upper)?;
-            rustix::fs::fsync(&*folder)
-        });
-        let state =
-            State { taken: Extents::default(), sure: Extents::default(), limit, recorded: limit, map };
-        let ranges = Ranges {
-            ino: stat.st_ino,
-            upper,
-            lower,
-            blocks,
-            chunk: CHUNK,
-            volatile: self.volatile,
-            folder,
-            name,
-            state: RwLock::new(state),
-            linked: RwLock::new(true),
-            done: AtomicBool::new(false),
-            touched: AtomicBool::new(true),
-        };
+        let synced = made.and_then(|()| self.sync(&map, &upper, &folder));
+        let files = Files { upper, lower, folder, name };
+        let state = State::new(Extents::default(), Extents::default(), limit, limit, map);
+        let ranges = Ranges::new(stat.st_ino, &header, files, state, self.volatile);
         match synced {
             Ok(()) => Ok(Some(Begun { ranges: Arc::new(ranges), _pass: pass, _starting: starting })),
             Err(e) => {
@@ -166,19 +149,33 @@ impl Registry {
                     ensure(name)?;
                 }
                 let dir = Arc::new(self.work.sub(FOLDER).map_err(|e| sys_errno(&e))?);
-                if !self.volatile {
-                    for above in ["work/incompat", "work", "."] {
-                        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-                        rustix::fs::fsync(crate::node::open(&self.work, above.as_ref(), flags)?)?;
-                    }
-                }
-                folder.dir = Some(dir.clone());
+                (folder.dir, folder.synced) = (Some(dir.clone()), false);
                 dir
             }
         };
         folder.starting += 1;
         drop(folder);
         Ok((dir, Starting(self)))
+    }
+
+    /// Have all on disk that was made for a file: it is visible next. The map comes first, since on most file
+    /// systems that writes what was made before it, too.
+    fn sync(&self, map: &Map, upper: &OwnedFd, folder: &Dir) -> Result<()> {
+        if self.volatile {
+            return Ok(());
+        }
+        map.sync()?;
+        rustix::fs::fsync(upper)?;
+        rustix::fs::fsync(folder)?;
+        let synced = self.folder.lock().synced;
+        if !synced {
+            for above in ["work/incompat", "work", "."] {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+                rustix::fs::fsync(crate::node::open(&self.work, above.as_ref(), flags)?)?;
+            }
+            self.folder.lock().synced = true;
+        }
+        Ok(())
     }
 
     /// Say that the layer is only completed now: who wants it next may wait.

@@ -29,13 +29,13 @@ impl Ranges {
         state: &mut State,
         work: impl FnOnce(&Self, &mut State) -> Result<()>,
     ) -> Result<()> {
-        let before = rustix::fs::fstat(&self.upper)?;
+        let before = rustix::fs::fstat(&self.files.upper)?;
         state.note(&Record::Busy(before.st_mtime, before.st_mtime_nsec))?;
         let done = work(self, state);
-        if rustix::fs::fstat(&self.upper)?.st_mode != before.st_mode {
-            rustix::fs::fchmod(&self.upper, Mode::from_raw_mode(before.st_mode & 0o7777))?;
+        if rustix::fs::fstat(&self.files.upper)?.st_mode != before.st_mode {
+            rustix::fs::fchmod(&self.files.upper, Mode::from_raw_mode(before.st_mode & 0o7777))?;
         }
-        rustix::fs::futimens(&self.upper, &times(&before))?;
+        rustix::fs::futimens(&self.files.upper, &times(&before))?;
         state.note(&Record::Calm)?;
         done
     }
@@ -49,6 +49,6 @@ impl Ranges {
                 tv_nsec: nanoseconds.try_into().unwrap_or_default(),
             },
         };
-        rustix::fs::futimens(&self.upper, &times)
+        rustix::fs::futimens(&self.files.upper, &times)
     }
 }

@@ -34,7 +34,7 @@ impl Ranges {
                 }
             }
         }
-        rustix::fs::fallocate(&self.upper, flags, offset, length)
+        rustix::fs::fallocate(&self.files.upper, flags, offset, length)
     }
 
     /// Let the map vouch for chunks, before there are holes in what it says is data.
@@ -59,14 +59,14 @@ impl Ranges {
             _ => return Err(Errno::INVAL),
         };
         let state = self.state.read();
-        let size = size(&self.upper)?;
+        let size = size(&self.files.upper)?;
         if offset >= size {
             return Err(Errno::NXIO);
         }
         let mut at = offset;
         while at < size {
             let (below, stop) = state.source(at, size);
-            let file = if below { &self.lower } else { &self.upper };
+            let file = if below { &self.files.lower } else { &self.files.upper };
             let next = if data { SeekFrom::Data(at) } else { SeekFrom::Hole(at) };
             match rustix::fs::seek(file, next) {
                 Ok(found) if found < stop => return Ok(found),

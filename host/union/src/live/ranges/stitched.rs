@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FallocateFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::extents::Extents;
-use super::map::{Map, Record, get, put, put_some};
+use super::map::{Header, Map, Record, get, put, put_some};
 use crate::live::Result;
 
 /// As much is copied at once.
@@ -25,22 +25,28 @@ pub(super) const BLOCK: u64 = 256 << 10;
 pub(crate) struct Ranges {
     /// The number of the upper file.
     pub(crate) ino: u64,
-    pub(super) upper: OwnedFd,
-    pub(super) lower: OwnedFd,
+    pub(super) files: Files,
     /// What the file below has set aside, in units of 512 bytes.
-    pub(crate) blocks: u64,
+    blocks: u64,
     pub(super) chunk: u64,
     pub(super) volatile: bool,
-    /// Where its map is, and by which name; with it the upper file, by one more name.
-    pub(super) folder: Arc<Dir>,
-    pub(super) name: String,
     /// Held for reading by what reads, and by what writes where all is taken.
     pub(super) state: RwLock<State>,
-    /// Whether the upper file still has that name.
-    pub(super) linked: RwLock<bool>,
-    pub(super) done: AtomicBool,
+    /// Whether the upper file still has its name beside the map.
+    linked: RwLock<bool>,
+    done: AtomicBool,
     /// Somebody read or wrote since this was asked for.
-    pub(super) touched: AtomicBool,
+    touched: AtomicBool,
+}
+
+/// What is open of a file, and where its map is: in a folder, by a name with an ending; without the ending that is
+/// one more name of the upper file.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) upper: OwnedFd,
+    pub(super) lower: OwnedFd,
+    pub(super) folder: Arc<Dir>,
+    pub(super) name: String,
 }
 
 #[derive(Debug)]
@@ -54,9 +60,15 @@ pub(super) struct State {
     /// The limit that the map has. Where it is another one, the file is as long as the limit.
     pub(super) recorded: u64,
     pub(super) map: Map,
+    /// A part of the file below that is known to be data.
+    dense: Range<u64>,
 }
 
 impl State {
+    pub(super) fn new(taken: Extents, sure: Extents, limit: u64, recorded: u64, map: Map) -> Self {
+        Self { taken, sure, limit, recorded, map, dense: 0..0 }
+    }
+
     /// Whether these bytes can be written to the upper file as they are.
     fn is_free(&self, run: Range<u64>) -> bool {
         (self.recorded == self.limit || run.end <= self.limit)
@@ -89,6 +101,20 @@ impl State {
 }
 
 impl Ranges {
+    pub(super) fn new(ino: u64, header: &Header, files: Files, state: State, volatile: bool) -> Self {
+        Self {
+            ino,
+            files,
+            blocks: header.lower.blocks,
+            chunk: header.chunk,
+            volatile,
+            state: RwLock::new(state),
+            linked: RwLock::new(true),
+            done: AtomicBool::new(false),
+            touched: AtomicBool::new(true),
+        }
+    }
+
     /// Whether all of it is in the upper file, so that nobody needs to ask here any more.
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
@@ -128,13 +154,13 @@ impl Ranges {
 
     /// What its upper file is.
     pub(crate) fn stat(&self) -> Result<Stat> {
-        rustix::fs::fstat(&self.upper)
+        rustix::fs::fstat(&self.files.upper)
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         self.touch();
         let state = self.state.read();
-        let size = size(&self.upper)?;
+        let size = size(&self.files.upper)?;
         let end = offset.saturating_add(buffer.len() as u64).min(size);
         let mut at = offset;
         while at < end {
@@ -142,7 +168,7 @@ impl Ranges {
             let part = (at - offset) as usize..(stop - offset) as usize;
             let Some(part) = buffer.get_mut(part) else { break };
             let length = part.len();
-            let file = if below { &self.lower } else { &self.upper };
+            let file = if below { &self.files.lower } else { &self.files.upper };
             if get(file, part, at)? < length {
                 // Shorter than it said: of the lower file that cannot be.
                 return if below { Err(Errno::IO) } else { Ok((at - offset) as usize) };
@@ -162,14 +188,14 @@ impl Ranges {
         {
             let state = self.state.read();
             if state.is_free(offset..end) {
-                return put_some(&self.upper, bytes, offset);
+                return put_some(&self.files.upper, bytes, offset);
             }
         }
         let mut state = self.state.write();
         self.may_grow(&mut state, end)?;
         let span = self.chunks(offset, end.min(state.limit));
         self.take_edges(&mut state, span.clone(), offset, end)?;
-        let written = put_some(&self.upper, bytes, offset)?;
+        let written = put_some(&self.files.upper, bytes, offset)?;
         let stop = offset + written as u64;
         // Chunks that are not taken yet are written in full, but for one in which there was no more room.
         for gap in state.taken.parts(span.clone(), false) {
@@ -190,7 +216,7 @@ impl Ranges {
         self.touch();
         let mut state = self.state.write();
         self.may_grow(&mut state, length)?;
-        rustix::fs::ftruncate(&self.upper, length)?;
+        rustix::fs::ftruncate(&self.files.upper, length)?;
         state.limit = state.limit.min(length);
         if state.limit == 0 { self.finish(&mut state) } else { Ok(()) }
     }
@@ -198,9 +224,9 @@ impl Ranges {
     /// Make what was written last: first the data, then what trusts it.
     pub(crate) fn sync(&self, data_only: bool) -> Result<()> {
         if data_only {
-            rustix::fs::fdatasync(&self.upper)?;
+            rustix::fs::fdatasync(&self.files.upper)?;
         } else {
-            rustix::fs::fsync(&self.upper)?;
+            rustix::fs::fsync(&self.files.upper)?;
         }
         self.state.read().map.sync()
     }
@@ -224,7 +250,7 @@ impl Ranges {
     }
 
     pub(super) fn barrier(&self) -> Result<()> {
-        if self.volatile { Ok(()) } else { rustix::fs::fsync(&self.upper) }
+        if self.volatile { Ok(()) } else { rustix::fs::fsync(&self.files.upper) }
     }
 
     /// Take the chunks of `span` that the bytes from `start` to `end` cover in part.
@@ -245,20 +271,23 @@ impl Ranges {
     pub(super) fn take(&self, state: &mut State, run: Range<u64>, most: u64) -> Result<()> {
         let (end, mut at, mut copied) = (run.end.min(state.limit), run.start, 0);
         while at < end && copied < most {
-            let data = match rustix::fs::seek(&self.lower, SeekFrom::Data(at)) {
-                Ok(data) => (data & !(self.chunk - 1)).clamp(at, end),
-                Err(Errno::NXIO) => end,
-                Err(Errno::INVAL) => at,
-                Err(e) => return Err(e),
-            };
-            if data > at {
-                self.clear(at..data)?;
-                state.note(&Record::Sure(self.chunks(at, data)))?;
-                at = data;
-                continue;
+            if !state.dense.contains(&at) {
+                let data = match rustix::fs::seek(&self.files.lower, SeekFrom::Data(at)) {
+                    Ok(data) => (data & !(self.chunk - 1)).clamp(at, end),
+                    Err(Errno::NXIO) => end,
+                    Err(Errno::INVAL) => at,
+                    Err(e) => return Err(e),
+                };
+                if data > at {
+                    self.clear(at..data)?;
+                    state.note(&Record::Sure(self.chunks(at, data)))?;
+                    at = data;
+                    continue;
+                }
+                let hole = rustix::fs::seek(&self.files.lower, SeekFrom::Hole(at)).unwrap_or(end);
+                state.dense = at..hole.max(at + 1).next_multiple_of(self.chunk);
             }
-            let hole = rustix::fs::seek(&self.lower, SeekFrom::Hole(at)).unwrap_or(end);
-            let stop = hole.max(at + 1).next_multiple_of(self.chunk).min(at + BLOCK.max(self.chunk)).min(end);
+            let stop = state.dense.end.min(at + BLOCK.max(self.chunk)).min(end);
             self.copy(at..stop)?;
             state.note(&Record::Data(self.chunks(at, stop)))?;
             copied += stop - at;
@@ -274,17 +303,17 @@ impl Ranges {
         let length = usize::try_from(run.end - run.start).map_err(|_| Errno::FBIG)?;
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(length, 0);
-            if get(&self.lower, buffer, run.start)? < length {
+            if get(&self.files.lower, buffer, run.start)? < length {
                 return Err(Errno::IO);
             }
-            put(&self.upper, buffer, run.start)
+            put(&self.files.upper, buffer, run.start)
         })
     }
 
     /// Let bytes of the upper file be zeros: what is there is left from a write that failed.
     pub(super) fn clear(&self, run: Range<u64>) -> Result<()> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match rustix::fs::fallocate(&self.upper, flags, run.start, run.end - run.start) {
+        match rustix::fs::fallocate(&self.files.upper, flags, run.start, run.end - run.start) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             other => return other,
         }
@@ -292,7 +321,7 @@ impl Ranges {
         let mut at = run.start;
         while at < run.end {
             let length = zeros.len().min((run.end - at) as usize);
-            put(&self.upper, zeros.get(..length).unwrap_or_default(), at)?;
+            put(&self.files.upper, zeros.get(..length).unwrap_or_default(), at)?;
             at += length as u64;
         }
         Ok(())
@@ -317,8 +346,8 @@ impl Ranges {
     pub(crate) fn unlink(&self) {
         let mut linked = self.linked.write();
         if *linked {
-            for name in [self.name.clone(), map_name(&self.name)] {
-                if let Err(e) = rustix::fs::unlinkat(&*self.folder, &name, AtFlags::empty()) {
+            for name in [self.files.name.clone(), map_name(&self.files.name)] {
+                if let Err(e) = rustix::fs::unlinkat(&*self.files.folder, &name, AtFlags::empty()) {
                     tracing::debug!("{name} stays beside the work directory: {e}");
                 }
             }
