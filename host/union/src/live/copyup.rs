@@ -181,6 +181,7 @@ impl Tree {
             top.ranges.insert(begun.ranges.clone());
         }
         rustix::fs::renameat_with(&*top.work, temp, &*dir, &name, RenameFlags::NOREPLACE)?;
+        inode.fresh.store(true, Ordering::Release);
         let place = Place::At(dir.clone(), name.clone());
         let made = place.stat()?;
         let _ = rustix::fs::futimens(&*dir, &times(&before));

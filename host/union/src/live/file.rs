@@ -1,4 +1,5 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
@@ -30,7 +31,8 @@ impl File {
     /// The file that has all of the data, for as long as the tree's inode is what it is now; none while the data
     /// is in two files, of which nobody else may write to either.
     pub fn backing(&self) -> Option<&OwnedFd> {
-        if self.ranges().is_some() { None } else { Some(&self.file) }
+        let outdated = self.below && self.inode.is_upper();
+        if outdated || self.ranges().is_some() { None } else { Some(&self.file) }
     }
 
     fn ranges(&self) -> Option<Arc<Ranges>> {
@@ -106,8 +108,16 @@ impl File {
         }
     }
 
-    /// fsync(2); fdatasync(2) with `data_only`.
+    /// fsync(2); fdatasync(2) with `data_only`. The first after a copy-up is never of the data alone: the name of
+    /// the copy, without which the file below is seen, is no part of that.
     pub fn sync(&self, data_only: bool) -> Result<()> {
+        let fresh = self.inode.fresh.swap(false, Ordering::AcqRel);
+        self.sync_real(data_only && !fresh).inspect_err(|_| {
+            self.inode.fresh.fetch_or(fresh, Ordering::AcqRel);
+        })
+    }
+
+    fn sync_real(&self, data_only: bool) -> Result<()> {
         if let Some(ranges) = self.ranges() {
             return ranges.sync(data_only);
         }

@@ -26,6 +26,8 @@ pub struct Inode {
     pub(crate) copying: Mutex<()>,
     /// Where its data is, while only some of it is in the writable layer.
     pub(crate) ranges: RwLock<Option<Arc<Ranges>>>,
+    /// It was copied up and not synced since: its place in the writable layer may not be on disk.
+    pub(crate) fresh: AtomicBool,
     /// It has no name any more.
     pub(crate) dead: AtomicBool,
     /// Its attributes were promised to stay for long.
@@ -99,6 +101,7 @@ impl Inode {
             state: Mutex::new(state),
             copying: Mutex::new(()),
             ranges: RwLock::new(None),
+            fresh: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             promised: AtomicBool::new(false),
             writers: AtomicU32::new(0),

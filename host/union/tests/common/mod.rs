@@ -3,6 +3,7 @@
 
 pub mod ops;
 pub mod ranges;
+pub mod writer;
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
