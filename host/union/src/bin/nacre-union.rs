@@ -2,6 +2,11 @@
 //!
 //! The options are overlayfs's. It returns when the mount is there; a server stays that ends with the mount.
 //! mount(8) starts it for `mount -t fuse.nacre-union`. `-f` serves in the foreground.
+//!
+//! Of its own are
+//! - `copyup=auto|whole|ranges`: how files are copied up; with `ranges`, of large ones only what is written;
+//! - `settle=SECONDS|never`: after how long without use such a file is completed (10); all are at the unmount;
+//! - `dir_rename=copy|refuse`, `layout=overlay2|aufs`, `threads=N`, `passthrough=on|off`.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};

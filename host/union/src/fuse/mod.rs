@@ -1,7 +1,9 @@
 //! The tree as a file system of its own, through FUSE.
 //!
 //! Whatever reads or writes data goes past the server where the kernel can do that (passthrough, Linux 6.9):
-//! it then works on the layer's file itself. Names and attributes are promised to the kernel for long, since
+//! it then works on the layer's file itself. Not so with files that have only some of their data in the writable
+//! layer: these are completed when nobody uses them, when somebody asks ([`Service::settle`]), and at the unmount,
+//! which the server outlives for as long as that takes. Names and attributes are promised to the kernel for long, since
 //! nobody else changes the tree.
 
 mod convert;

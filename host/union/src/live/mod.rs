@@ -5,7 +5,10 @@
 //! - The read-only layers never change, whatever is done: they are reached through a read-only mount of
 //!   their own where that can be made.
 //! - The writable layer is at every moment one that overlayfs (or aufs) would show as the same tree, apart
-//!   from the moment in which an entry is replaced, which is atomic.
+//!   from the moment in which an entry is replaced, which is atomic, and from files that are copied up by ranges
+//!   ([`policy::CopyUpKind::Ranges`]): they have only some of their data until they are settled
+//!   ([`Tree::settle_all`]), and until then overlayfs refuses the layer. Who reads the layer without the tree
+//!   settles it first ([`Settled`]).
 //! - Operations on names exclude one another; what copies data does not hold others up.
 //! - Only the tree changes its writable layer. Whoever else does is not noticed.
 //!
@@ -183,7 +186,7 @@ impl Tree {
             Ok((own, _)) => own,
             Err(_) => work.try_clone()?,
         };
-        let ranges = Registry::open(own, &lowers, options.volatile)?;
+        let ranges = Registry::load(own, &lowers, options.volatile)?;
         let (root, work) = match nacre_sys::mount::private_clone(&upper.root, &made) {
             Ok((root, work)) => (Arc::new(root), Arc::new(work)),
             Err(e) => {

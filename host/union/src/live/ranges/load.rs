@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::extents::Extents;
+use super::log::holes_tell;
 use super::map::{Header, LowerFile, Map, Record};
 use super::stitched::{Files, Ranges, State, map_name};
 use crate::error::{Context, Error, Result};
@@ -78,7 +79,12 @@ pub(super) fn load(
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     let limit = told.limit.min(size);
     let mut taken = told.sure.clone();
+    let holes_tell = holes_tell(folder);
     for run in told.data.runs() {
+        if !holes_tell {
+            taken.insert(run);
+            continue;
+        }
         for part in told.sure.parts(run, false) {
             written(&upper, part, limit, header.chunk, &mut taken).on(
                 "look for holes in",
@@ -97,8 +103,7 @@ pub(super) fn load(
     Ok(Some(Arc::new(ranges)))
 }
 
-/// Add the chunks of a run in which the upper file has data from end to end. File systems allot the room of
-/// data only when it has been written; what a crash of the machine lost is a hole.
+/// Add the chunks of a run in which the upper file has data from end to end.
 fn written(
     upper: &OwnedFd,
     run: Range<u64>,

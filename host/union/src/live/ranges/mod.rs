@@ -10,17 +10,19 @@
 //! - `<inode>.map`: which chunks are in the upper file ([`map`]), a log of records with checksums.
 //!
 //! While there is any, `work/incompat/nacre-ranges` makes the kernel refuse to mount the layer as overlayfs,
-//! as it refuses one that was volatile.
+//! as it refuses one that was volatile (Documentation/filesystems/overlayfs.rst, "Volatile mount").
 //!
 //! # Order
 //!
 //! - The map and the name beside it are on disk before the file is visible in the layer.
 //! - Data is written before the map says so; fsync(2) syncs the data, then the map. After a crash of the machine
-//!   a record that says `Data` counts as far as the upper file has no holes there: file systems allot the room of
-//!   data when it has been written. Holes that are meant are recorded as such.
+//!   a record that says `Data` counts as far as the upper file has no holes there, on file systems that allot the room
+//!   of data when it has been written. Holes that are meant are recorded as such.
 //! - Before the file grows behind a place where it was cut off, the map says that nothing behind it is from below.
 //! - That all of it is in the upper file is in the map, synced, before its map and that name are removed. Only
 //!   then may others write to the upper file itself.
+//!
+//! A file with capabilities is copied whole, since whoever writes to it takes them away.
 //!
 //! A process that is killed loses nothing: the next that opens the layer takes its files up ([`load`]).
 
@@ -28,6 +30,7 @@ mod checksum;
 mod extents;
 mod gate;
 mod load;
+mod log;
 mod map;
 mod registry;
 mod settle;

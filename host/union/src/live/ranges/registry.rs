@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::extents::Extents;
 use super::gate::Pass;
+use super::log::has_one_log;
 use super::map::{Header, Map};
 use super::stitched::{Files, Ranges, State, map_name};
 use super::{CHUNK, Gate, load};
@@ -31,6 +32,8 @@ pub(crate) struct Registry {
     /// The directory that `work` and `ranges` are in.
     work: Dir,
     volatile: bool,
+    /// To sync the newest change syncs those before it.
+    one_log: bool,
     folder: Mutex<Folder>,
     known: RwLock<HashMap<u64, Arc<Ranges>>>,
     count: AtomicUsize,
@@ -41,7 +44,7 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Folder {
     dir: Option<Arc<Dir>>,
-    /// It and the mark are on disk.
+    /// Its name is on disk.
     synced: bool,
     starting: usize,
 }
@@ -66,8 +69,9 @@ impl Drop for Starting<'_> {
 
 impl Registry {
     /// Take up what an earlier process left.
-    pub(crate) fn open(work: Dir, lowers: &[Layer], volatile: bool) -> crate::Result<Self> {
+    pub(crate) fn load(work: Dir, lowers: &[Layer], volatile: bool) -> crate::Result<Self> {
         let registry = Self {
+            one_log: has_one_log(&work),
             work,
             volatile,
             folder: Mutex::default(),
@@ -158,24 +162,32 @@ impl Registry {
         Ok((dir, Starting(self)))
     }
 
-    /// Have all on disk that was made for a file: it is visible next. The map comes first, since on most file
-    /// systems that writes what was made before it, too.
+    /// Have all on disk that was made for a file: it is visible next.
     fn sync(&self, map: &Map, upper: &OwnedFd, folder: &Dir) -> Result<()> {
         if self.volatile {
             return Ok(());
         }
         map.sync()?;
+        if self.one_log {
+            // With the map, which came last.
+            return Ok(());
+        }
         rustix::fs::fsync(upper)?;
         rustix::fs::fsync(folder)?;
-        let synced = self.folder.lock().synced;
-        if !synced {
-            for above in ["work/incompat", "work", "."] {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-                rustix::fs::fsync(crate::node::open(&self.work, above.as_ref(), flags)?)?;
-            }
-            self.folder.lock().synced = true;
+        if self.folder.lock().synced {
+            return Ok(());
         }
+        rustix::fs::fsync(self.open(".")?)?;
+        // What is in the folder depends on it; on the mark nothing does that nacre reads.
+        let marks = [self.open("work/incompat")?, self.open("work")?];
+        let sync = move || marks.iter().try_for_each(rustix::fs::fsync);
+        std::thread::Builder::new().name("union-mark".into()).spawn(sync).map_err(|_| Errno::AGAIN)?;
+        self.folder.lock().synced = true;
         Ok(())
+    }
+
+    fn open(&self, below: &str) -> Result<OwnedFd> {
+        crate::node::open(&self.work, below.as_ref(), OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
     /// Say that the layer is only completed now: who wants it next may wait.
