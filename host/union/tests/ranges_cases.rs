@@ -104,7 +104,7 @@ fn a_file_without_names_leaves_nothing_and_can_be_used_while_it_is_open() {
     let mut expected = bytes;
     expected[5..8].copy_from_slice(b"new");
     expected[4 * CHUNK as usize..4 * CHUNK as usize + 4].copy_from_slice(b"more");
-    assert_eq!(content(&file), expected);
+    assert!(content(&file) == expected);
     // Another one takes the place of one with a map.
     tree.open_file(&find(&tree, "over"), true, false).unwrap().write(b"x", 0).unwrap();
     let owner = nacre_union::live::Owner { uid: 0, gid: 0, mode: 0o600, umask: 0 };
@@ -179,7 +179,7 @@ fn many_threads_write_one_file() {
             let (tree, inode) = (&tree, &inode);
             scope.spawn(move || {
                 let file = tree.open_file(inode, true, false).unwrap();
-                for n in 0..500u64 {
+                for n in 0..150u64 {
                     let at = (n * 4 + u64::from(thread)) * 128;
                     file.write(&[thread + 1; 128], at).unwrap();
                     let mut read = [0; 128];
@@ -194,10 +194,10 @@ fn many_threads_write_one_file() {
             }
         });
     });
-    for (n, bytes) in expected.chunks_mut(128).take(2000).enumerate() {
+    for (n, bytes) in expected.chunks_mut(128).take(600).enumerate() {
         bytes.fill((n % 4) as u8 + 1);
     }
-    assert_eq!(content(&tree.open_file(&inode, false, false).unwrap()), expected);
+    assert!(content(&tree.open_file(&inode, false, false).unwrap()) == expected);
     assert_eq!(tree.counters().copied.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 

@@ -11,7 +11,7 @@ use nacre_union::live::{File, Inode, Options, Tree};
 use super::Scratch;
 
 /// What is taken at once.
-pub const CHUNK: u64 = 64 << 10;
+pub const CHUNK: u64 = 16 << 10;
 const MOST: u64 = 12 * CHUNK;
 
 pub fn options(volatile: bool) -> Options {
