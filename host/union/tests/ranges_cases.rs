@@ -169,6 +169,18 @@ fn a_file_with_capabilities_keeps_them() {
 }
 
 #[test]
+fn to_zero_more_than_there_can_be_changes_nothing() {
+    let s = Scratch::new();
+    let bytes = lower_file(&s, "file");
+    let tree = open(&s, true);
+    let file = tree.open_file(&find(&tree, "file"), true, false).unwrap();
+    for flags in [FallocateFlags::ZERO_RANGE, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE] {
+        file.allocate(flags, 100, 1 << 60).unwrap_err();
+        assert!(content(&file) == bytes);
+    }
+}
+
+#[test]
 fn many_threads_write_one_file() {
     let s = Scratch::new();
     let mut expected = lower_file(&s, "file");

@@ -20,6 +20,9 @@ const REQUESTS: [&str; 2] = ["trusted.nacre.settle", "user.nacre.settle"];
 /// The type that statfs(2) says (linux/magic.h).
 const FUSE_SUPER_MAGIC: i64 = 0x6573_5546;
 
+/// To look more often whether files are used would cost more than it is good for.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// A thread that completes files when nobody uses them.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -28,6 +31,7 @@ pub(crate) struct Background {
 }
 
 pub(crate) fn in_background(tree: Arc<Tree>, after: Duration) -> io::Result<Background> {
+    let after = after.max(SHORTEST);
     let stop = Arc::new((Mutex::new(false), Condvar::new()));
     let told = stop.clone();
     let thread = std::thread::Builder::new().name("union-settle".into()).spawn(move || {

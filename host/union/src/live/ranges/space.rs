@@ -19,27 +19,27 @@ impl Ranges {
             self.may_grow(&mut state, end)?;
         }
         let below = end.min(state.limit);
-        if offset < below {
-            let span = self.chunks(offset, below);
-            if flags.intersects(FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE) {
-                self.take_edges(&mut state, span.clone(), offset, end)?;
-                for gap in state.taken.parts(span.clone(), false) {
-                    self.clear(gap.start..gap.end.min(state.limit))?;
-                    state.note(&Record::Sure(gap))?;
-                }
-                self.assure(&mut state, span)?;
-            } else {
-                for gap in state.taken.parts(span, false) {
-                    self.take(&mut state, gap, u64::MAX)?;
-                }
+        let span = if offset < below { self.chunks(offset, below) } else { 0..0 };
+        if !flags.intersects(FallocateFlags::PUNCH_HOLE | FallocateFlags::ZERO_RANGE) {
+            for gap in state.taken.parts(span, false) {
+                self.take(&mut state, gap, u64::MAX)?;
             }
+            return rustix::fs::fallocate(&self.files.upper, flags, offset, length);
         }
-        rustix::fs::fallocate(&self.files.upper, flags, offset, length)
+        self.take_edges(&mut state, span.clone(), offset, end)?;
+        self.assure(&mut state, span.clone())?;
+        // Where this fails, nothing has changed.
+        rustix::fs::fallocate(&self.files.upper, flags, offset, length)?;
+        for gap in state.taken.parts(span, false) {
+            state.note(&Record::Sure(gap))?;
+        }
+        Ok(())
     }
 
-    /// Let the map vouch for chunks, before there are holes in what it says is data.
+    /// Let the map vouch for chunks that are taken, before there are holes in what it says is data.
     fn assure(&self, state: &mut State, span: std::ops::Range<u64>) -> Result<()> {
-        let unsure = state.sure.parts(span, false);
+        let taken = state.taken.parts(span, true).into_iter();
+        let unsure: Vec<_> = taken.flat_map(|run| state.sure.parts(run, false)).collect();
         if unsure.is_empty() {
             return Ok(());
         }
