@@ -42,6 +42,14 @@ pub enum Error {
         /// The directory that is locked.
         path: PathBuf,
     },
+    /// A file of the writable layer has only some of its data, and the rest cannot be found.
+    #[error("{} has only some of its data: {why}", path.display())]
+    Unsettled {
+        /// Its name beside its map.
+        path: PathBuf,
+        /// Why it cannot be completed.
+        why: &'static str,
+    },
     /// The kernel's door refused.
     #[error(transparent)]
     Sys(#[from] nacre_sys::Error),

@@ -7,11 +7,13 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use common::ops::{Op, apply, op};
 use common::{Scratch, Tree as Shown, root, see, see_stack};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
 use nacre_union::fuse::{ServeOptions, mount as serve};
+use nacre_union::live::policy::{Auto, CopyUpPolicy, Ranges};
 use nacre_union::live::{Options, Tree};
 use nacre_union::{Stack, Whiteouts};
 use proptest::prelude::*;
@@ -25,12 +27,23 @@ struct Live<'a> {
 
 impl<'a> Live<'a> {
     fn new(s: &'a Scratch, upper: &str, lowers: &[String], whiteouts: Whiteouts, passthrough: bool) -> Self {
+        Self::copying(s, upper, lowers, whiteouts, passthrough, Arc::new(Auto))
+    }
+
+    fn copying(
+        s: &'a Scratch,
+        upper: &str,
+        lowers: &[String],
+        whiteouts: Whiteouts,
+        passthrough: bool,
+        copy_up: Arc<dyn CopyUpPolicy>,
+    ) -> Self {
         s.make(&["live", &format!("live-work-{upper}")]);
         let tree = Tree::open(
             s.layer(upper, whiteouts),
             &s.sub(&format!("live-work-{upper}")),
             lowers.iter().map(|lower| s.layer(lower, whiteouts)),
-            Options { volatile: true, ..Options::default() },
+            Options { volatile: true, copy_up, ..Options::default() },
         );
         let options = ServeOptions { passthrough, threads: 2, ..ServeOptions::default() };
         let mounted = serve(tree.unwrap(), &s.path().join("live"), &options).unwrap();
@@ -95,11 +108,12 @@ fn timeless(tree: Shown) -> Shown {
 }
 
 /// One layer more, written through the mount of nacre and to a plain copy alike.
-fn ours(s: &Scratch, number: usize, ops: &[Op], passthrough: bool) {
+fn ours(s: &Scratch, number: usize, ops: &[Op], passthrough: bool, ranges: bool) {
     let upper = format!("layer-{number}");
     let lowers: Vec<_> = (0..number).rev().map(|n| format!("layer-{n}")).collect();
     s.make(&[&upper]);
-    let live = Live::new(s, &upper, &lowers, Whiteouts::Overlay, passthrough);
+    let copy_up: Arc<dyn CopyUpPolicy> = if ranges { Arc::new(Ranges { from: 1 }) } else { Arc::new(Auto) };
+    let live = Live::copying(s, &upper, &lowers, Whiteouts::Overlay, passthrough, copy_up);
     let plain = format!("plain-{number}");
     let plain = s.path().join(plain);
     let copied = std::process::Command::new("cp").arg("-a").arg(live.path()).arg(&plain).status().unwrap();
@@ -152,14 +166,16 @@ proptest! {
 
     #[test]
     fn a_tree_is_what_a_plain_directory_would_be_and_the_kernel_shows_the_same(
-        history in prop::collection::vec((any::<bool>(), any::<bool>(), prop::collection::vec(op(), 1..25)), 2..5)
+        history in prop::collection::vec(
+            (any::<[bool; 3]>(), prop::collection::vec(op(), 1..25)), 2..5
+        )
     ) {
         if root() {
             let s = Scratch::new();
             s.make(&["layer-0"]);
-            for (n, (by_us, passthrough, ops)) in history.iter().enumerate() {
+            for (n, ([by_us, passthrough, ranges], ops)) in history.iter().enumerate() {
                 if *by_us {
-                    ours(&s, n + 1, ops, *passthrough);
+                    ours(&s, n + 1, ops, *passthrough, *ranges);
                 } else {
                     theirs(&s, n + 1, ops);
                 }

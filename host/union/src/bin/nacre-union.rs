@@ -2,13 +2,18 @@
 //!
 //! The options are overlayfs's. It returns when the mount is there; a server stays that ends with the mount.
 //! mount(8) starts it for `mount -t fuse.nacre-union`. `-f` serves in the foreground.
+//!
+//! Of its own are
+//! - `copyup=auto|whole|ranges`: how files are copied up; with `ranges`, of large ones only what is written;
+//! - `settle=SECONDS|never`: after how long without use such a file is completed (10); all are at the unmount;
+//! - `dir_rename=copy|refuse`, `layout=overlay2|aufs`, `threads=N`, `passthrough=on|off`.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use nacre_sys::Dir;
 use nacre_union::fuse::{ServeOptions, launch, leave_session};
-use nacre_union::live::policy::Whole;
+use nacre_union::live::policy::{Ranges, Whole};
 use nacre_union::live::{DirectoryRename, Options, Tree};
 use nacre_union::{Layer, Whiteouts};
 
@@ -128,6 +133,7 @@ impl Asked {
             ("userxattr", _) => self.options.userxattr = true,
             ("volatile", _) => self.options.volatile = true,
             ("copyup", "whole") => self.options.copy_up = std::sync::Arc::new(Whole),
+            ("copyup", "ranges") => self.options.copy_up = std::sync::Arc::new(Ranges::default()),
             ("copyup", "auto") => {}
             ("dir_rename", "refuse") => self.options.directory_rename = DirectoryRename::Refuse,
             ("dir_rename", "copy") => {}
@@ -136,6 +142,11 @@ impl Asked {
                     Whiteouts::of_layout(name).ok_or_else(|| format!("{option} is not known"))?;
             }
             ("threads", n) => self.serve.threads = n.parse().map_err(|_| format!("threads={n}"))?,
+            ("settle", "never") => self.serve.settle_after = None,
+            ("settle", after) => {
+                let seconds = after.parse().map_err(|_| format!("settle={after}"))?;
+                self.serve.settle_after = Some(std::time::Duration::from_secs(seconds));
+            }
             ("passthrough", "off") => self.serve.passthrough = false,
             ("passthrough", "on") => {}
             ("ro", _) => self.serve.mount.read_only = true,

@@ -1,6 +1,5 @@
 //! Open files.
 
-use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +9,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::handles::{Handle, Way};
 use super::{FOREVER, Server, convert};
-use crate::live::{Attributes, Inode, Result};
+use crate::live::{Attributes, File, Inode, Result};
 
 impl Server {
     pub(crate) fn inode(&self, node: fuser::INodeNo) -> Result<Arc<Inode>> {
@@ -44,13 +43,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn created(
-        &self,
-        inode: Arc<Inode>,
-        attributes: &Attributes,
-        file: OwnedFd,
-        reply: ReplyCreate,
-    ) {
+    pub(crate) fn created(&self, inode: Arc<Inode>, attributes: &Attributes, file: File, reply: ReplyCreate) {
         let told = self.entry(&inode, attributes);
         let node = told.attr.ino.0;
         // The kernel asks again once it has written: nothing has to be taken back.
@@ -77,11 +70,13 @@ impl Server {
         inode: &Inode,
         node: u64,
         write: bool,
-        file: &OwnedFd,
+        file: &File,
         back: impl FnOnce(&OwnedFd) -> std::io::Result<BackingId>,
     ) -> Way {
-        let passthrough = self.passthrough && inode.kind == rustix::fs::FileType::RegularFile;
-        let way = self.handles.way(node, inode.is_upper(), passthrough, || {
+        let regular = inode.kind == rustix::fs::FileType::RegularFile;
+        // While its data is in two files, the kernel must not have it from one.
+        let backing = file.backing().filter(|_| self.passthrough && regular);
+        let way = self.handles.way(node, inode.is_upper(), backing, |file| {
             if write { as_anybody(|| back(file)) } else { back(file) }
         });
         if write && inode.promised.swap(false, Ordering::AcqRel) {
@@ -96,7 +91,7 @@ impl Server {
     fn register(
         &self,
         inode: Arc<Inode>,
-        file: OwnedFd,
+        file: File,
         node: u64,
         write: bool,
         way: Way,
@@ -130,20 +125,6 @@ fn as_anybody<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
     let _ = rustix::thread::set_capabilities(None, all);
     done
-}
-
-impl Handle {
-    pub(crate) fn read(&self, offset: u64, size: usize, buffer: &mut Vec<u8>) -> Result<usize> {
-        buffer.resize(size, 0);
-        let mut done = 0;
-        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pread(self.file.as_fd(), rest, offset + done as u64)? {
-                0 => break,
-                got => done += got,
-            }
-        }
-        Ok(done)
-    }
 }
 
 /// Flags of open(2) as they are on the wire.

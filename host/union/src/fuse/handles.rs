@@ -1,18 +1,18 @@
 use std::collections::HashMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fuser::BackingId;
 use parking_lot::{Mutex, RwLock};
 
-use crate::live::Inode;
+use crate::live::{File, Inode};
 
 /// A file that somebody has open.
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) inode: Arc<Inode>,
-    pub(crate) file: OwnedFd,
+    pub(crate) file: File,
     pub(crate) write: bool,
     /// By which node the kernel knows it.
     pub(crate) node: u64,
@@ -65,22 +65,23 @@ impl Handles {
         &self,
         node: u64,
         upper: bool,
-        passthrough: bool,
-        back: impl FnOnce() -> std::io::Result<BackingId>,
+        backing: Option<&OwnedFd>,
+        back: impl FnOnce(&OwnedFd) -> std::io::Result<BackingId>,
     ) -> Way {
         let mut modes = self.modes.lock();
         let mode = modes.entry(node).or_default();
         if mode.direct > 0 {
             match &mode.backing {
-                Some(backing) if mode.upper == upper => {
+                Some(known) if mode.upper == upper && backing.is_some() => {
+                    let backing = known.clone();
                     mode.direct += 1;
-                    return Way::Direct(backing.clone());
+                    return Way::Direct(backing);
                 }
                 _ => return Way::Split,
             }
         }
-        if passthrough && mode.cached == 0 {
-            match back() {
+        if let Some(backing) = backing.filter(|_| mode.cached == 0) {
+            match back(backing) {
                 Ok(backing) => {
                     let backing = Arc::new(backing);
                     (mode.backing, mode.upper, mode.direct) = (Some(backing.clone()), upper, 1);
@@ -183,12 +184,5 @@ impl Handles {
             splits.nodes.remove(&node);
         }
         inode
-    }
-}
-
-impl Handle {
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        use std::os::fd::AsFd;
-        self.file.as_fd()
     }
 }

@@ -1,7 +1,9 @@
 //! The tree as a file system of its own, through FUSE.
 //!
 //! Whatever reads or writes data goes past the server where the kernel can do that (passthrough, Linux 6.9):
-//! it then works on the layer's file itself. Names and attributes are promised to the kernel for long, since
+//! it then works on the layer's file itself. Not so with files that have only some of their data in the writable
+//! layer: these are completed when nobody uses them, when somebody asks ([`Service::settle`]), and at the unmount,
+//! which the server outlives for as long as that takes. Names and attributes are promised to the kernel for long, since
 //! nobody else changes the tree.
 
 mod convert;
@@ -11,6 +13,7 @@ mod list;
 mod ops;
 mod reply;
 mod service;
+mod settle;
 
 use std::io;
 use std::path::Path;
@@ -26,6 +29,7 @@ use rustix::thread::CapabilitySet;
 use crate::live::Tree;
 use handles::Handles;
 pub use service::{Service, helper_main, launch, leave_session, serve, start};
+pub use settle::settle;
 
 /// How a tree is served.
 #[derive(Debug, Clone)]
@@ -34,6 +38,9 @@ pub struct ServeOptions {
     pub threads: usize,
     /// Let the kernel work on the layers' files itself where it can.
     pub passthrough: bool,
+    /// Complete files that have only some of their data when nobody has used them for so long; none: not before
+    /// it is unmounted.
+    pub settle_after: Option<Duration>,
     /// Flags of the mount.
     pub mount: FuseOptions,
 }
@@ -42,7 +49,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         let mount =
             FuseOptions { source: "nacre".into(), subtype: "nacre-union".into(), ..FuseOptions::default() };
-        Self { threads: 0, passthrough: true, mount }
+        Self { threads: 0, passthrough: true, settle_after: Some(Duration::from_secs(10)), mount }
     }
 }
 
@@ -50,6 +57,8 @@ impl Default for ServeOptions {
 #[derive(Debug)]
 pub struct Mounted {
     session: Session<Server>,
+    tree: Arc<Tree>,
+    settle_after: Option<Duration>,
 }
 
 /// Mount a tree on a directory.
@@ -59,8 +68,9 @@ pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounte
     raise_descriptor_limit();
     keep_to_quotas().map_err(io::Error::from)?;
     let notifier = Arc::new(OnceLock::new());
+    let tree = Arc::new(tree);
     let server = Server {
-        tree: Arc::new(tree),
+        tree: tree.clone(),
         handles: Handles::default(),
         notifier: notifier.clone(),
         passthrough: options.passthrough,
@@ -73,13 +83,20 @@ pub fn mount(tree: Tree, at: &Path, options: &ServeOptions) -> io::Result<Mounte
         nacre_sys::mount::fuse(&target, &options.mount).map_err(|e| io::Error::other(e.to_string()))?;
     let session = Session::from_fd(server, device, SessionACL::All, config)?;
     let _ = notifier.set(session.notifier());
-    Ok(Mounted { session })
+    Ok(Mounted { session, tree, settle_after: options.settle_after })
 }
 
 impl Mounted {
-    /// Serve it until it is unmounted.
+    /// Serve it until it is unmounted, and then complete the files that have only some of their data. Those for
+    /// which that fails stay as they are, and so does what makes overlayfs refuse the layer.
     pub fn serve(self) -> io::Result<()> {
-        self.session.run()
+        let idle =
+            self.settle_after.map(|after| settle::in_background(self.tree.clone(), after)).transpose()?;
+        let served = self.session.run();
+        if let Some(idle) = idle {
+            idle.stop();
+        }
+        self.tree.close().map_err(io::Error::other).and(served)
     }
 }
 

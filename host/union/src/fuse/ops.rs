@@ -15,7 +15,7 @@ use rustix::fs::{FallocateFlags, FileType, SeekFrom};
 
 use super::convert::{self, errno};
 use super::data::libc_flags;
-use super::{FOREVER, Server};
+use super::{FOREVER, Server, settle};
 use crate::live::{New, Owner, Result, SetAttributes, Spot};
 
 /// What the kernel is asked to do, as far as it can.
@@ -139,7 +139,7 @@ impl Filesystem for Server {
         let set = SetAttributes { mode, uid, gid, size, accessed, modified, privileged };
         let handle = fh.and_then(|fh| self.handles.get(fh.0).ok()).filter(|handle| handle.write);
         let done = self.inode(ino).and_then(|inode| {
-            let file = handle.as_ref().map(|handle| handle.fd());
+            let file = handle.as_ref().map(|handle| &handle.file);
             Ok((self.tree.set_attributes(&inode, &set, file)?, inode))
         });
         match done {
@@ -274,9 +274,12 @@ impl Filesystem for Server {
             Ok(handle) => handle,
             Err(e) => return reply.error(e),
         };
-        BUFFER.with_borrow_mut(|buffer| match handle.read(offset, size as usize, buffer) {
-            Ok(got) => reply.data(buffer.get(..got).unwrap_or_default()),
-            Err(e) => reply.error(errno(e)),
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(size as usize, 0);
+            match handle.file.read(buffer, offset) {
+                Ok(got) => reply.data(buffer.get(..got).unwrap_or_default()),
+                Err(e) => reply.error(errno(e)),
+            }
         });
     }
 
@@ -296,14 +299,10 @@ impl Filesystem for Server {
             Ok(handle) => handle,
             Err(e) => return reply.error(e),
         };
-        let mut done = 0;
-        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::pwrite(&handle.file, rest, offset + done as u64) {
-                Ok(put) => done += put,
-                Err(_) if done > 0 => break,
-                Err(e) => return reply.error(errno(e)),
-            }
-        }
+        let done = match handle.file.write(data, offset) {
+            Ok(done) => done,
+            Err(e) => return reply.error(errno(e)),
+        };
         if write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID) {
             let _ = self.tree.drop_privileges(&handle.inode);
         }
@@ -329,9 +328,7 @@ impl Filesystem for Server {
     }
 
     fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, datasync: bool, reply: ReplyEmpty) {
-        self.with_handle(fh, reply, |handle| {
-            if datasync { rustix::fs::fdatasync(&handle.file) } else { rustix::fs::fsync(&handle.file) }
-        });
+        self.with_handle(fh, reply, |handle| handle.file.sync(datasync));
     }
 
     fn opendir(&self, _req: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -397,6 +394,9 @@ impl Filesystem for Server {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        if ino.0 == crate::live::ROOT && settle::is_request(name) {
+            return answer(self.tree.settle_all(), reply);
+        }
         let flags = flags.try_into().unwrap_or(0);
         let done =
             self.inode(ino).and_then(|inode| self.tree.set_xattr(&inode, name.as_bytes(), value, flags));
@@ -427,7 +427,7 @@ impl Filesystem for Server {
         reply: ReplyEmpty,
     ) {
         let flags = FallocateFlags::from_bits_retain(mode.try_into().unwrap_or(0));
-        self.with_handle(fh, reply, |handle| rustix::fs::fallocate(&handle.file, flags, offset, length));
+        self.with_handle(fh, reply, |handle| handle.file.allocate(flags, offset, length));
     }
 
     fn lseek(
@@ -449,7 +449,7 @@ impl Filesystem for Server {
             4 => SeekFrom::Hole(at),
             _ => return reply.error(Errno::EINVAL),
         };
-        match rustix::fs::seek(&handle.file, whence) {
+        match handle.file.seek(whence) {
             Ok(found) => reply.offset(found.try_into().unwrap_or(i64::MAX)),
             Err(e) => reply.error(errno(e)),
         }
@@ -472,10 +472,7 @@ impl Filesystem for Server {
             (Ok(from), Ok(to)) => (from, to),
             (Err(e), _) | (_, Err(e)) => return reply.error(e),
         };
-        let (mut read_at, mut write_at) = (offset_in, offset_out);
-        let len = usize::try_from(len).unwrap_or(usize::MAX).min(1 << 30);
-        let (from, to) = (&from.file, &to.file);
-        match rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), len) {
+        match from.file.copy_to(offset_in, &to.file, offset_out, len) {
             Ok(copied) => reply.written(copied.try_into().unwrap_or(u32::MAX)),
             Err(e) => reply.error(errno(e)),
         }

@@ -9,7 +9,7 @@ use nacre_sys::Dir;
 
 use super::{ServeOptions, mount};
 use crate::layer::{Layer, Whiteouts};
-use crate::live::{Options, Tree};
+use crate::live::{Options, Settled, Tree};
 
 /// Directories to be served as one tree.
 #[derive(Debug, Clone)]
@@ -121,6 +121,22 @@ impl Service {
             tell(&error);
             error
         })
+    }
+
+    /// Have all files of the writable layer complete, be it mounted or not, so that they can be read in its
+    /// directory or mounted by somebody else: for as long as the result is there, none begins to have only some of
+    /// its data. None for a service that is read-only. To be called before anything but this service reads the
+    /// layer; it costs little where there is nothing to do.
+    pub fn settle(&self) -> crate::Result<Option<Settled>> {
+        let Some((upper, work)) = &self.upper else { return Ok(None) };
+        let layer = |path: &PathBuf| Dir::open(path).map(|dir| Layer::new(dir, self.whiteouts));
+        let (upper, work) = (layer(upper)?, Dir::open(work)?);
+        let held = Settled::hold(&upper)?;
+        if super::settle(&self.at)? {
+            return Ok(Some(held));
+        }
+        let lowers = self.lowers.iter().map(layer).collect::<Result<Vec<_>, _>>()?;
+        Settled::complete(upper, &work, lowers, Options::default()).map(Some)
     }
 
     fn words(&self) -> Vec<OsString> {

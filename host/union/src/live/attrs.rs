@@ -1,12 +1,12 @@
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{FileType, OFlags, Stat, StatVfs, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
 
+use super::copyup::CAPABILITIES;
 use super::inode::Inode;
-use super::{Result, Tree, probe};
+use super::{File, Result, Tree, probe};
 
 /// What is known of an inode besides its names and content.
 #[derive(Debug, Clone, Copy)]
@@ -77,19 +77,22 @@ impl Tree {
         &self,
         inode: &Arc<Inode>,
         set: &SetAttributes,
-        file: Option<BorrowedFd<'_>>,
+        file: Option<&File>,
     ) -> Result<Attributes> {
         self.copy_up(inode, set.size)?;
         let place = inode.place().ok_or(Errno::STALE)?;
         if let Some(size) = set.size {
-            match file {
-                Some(file) => rustix::fs::ftruncate(file, size)?,
-                None => rustix::fs::ftruncate(place.open(OFlags::WRONLY)?, size)?,
+            match (inode.ranges(), file) {
+                (Some(ranges), _) => ranges.set_len(size)?,
+                (None, Some(file)) => file.set_len(size)?,
+                (None, None) => rustix::fs::ftruncate(place.open(OFlags::WRONLY)?, size)?,
             }
             if !set.privileged {
                 self.drop_privileges(inode)?;
             }
         }
+        let ranges = inode.ranges();
+        let steady = ranges.as_ref().map(|ranges| ranges.steady());
         if set.uid.is_some() || set.gid.is_some() {
             place.chown(set.uid, set.gid)?;
         }
@@ -100,6 +103,7 @@ impl Tree {
             let times = Timestamps { last_access: time(set.accessed), last_modification: time(set.modified) };
             place.set_times(&times)?;
         }
+        drop(steady);
         self.attributes(inode)
     }
 
@@ -123,15 +127,21 @@ impl Tree {
     }
 
     /// Open a file. To be written, it is copied up first; to be truncated, without its data.
-    pub fn open_file(&self, inode: &Arc<Inode>, write: bool, truncate: bool) -> Result<OwnedFd> {
+    pub fn open_file(&self, inode: &Arc<Inode>, write: bool, truncate: bool) -> Result<File> {
         if write || truncate {
             self.copy_up(inode, truncate.then_some(0))?;
         }
         let _tree = self.names.read();
+        let below = !inode.is_upper();
         let place = inode.place().ok_or(Errno::STALE)?;
+        let stitched = inode.ranges().is_some();
         let flags = if write { OFlags::RDWR } else { OFlags::RDONLY };
-        let flags = if truncate { flags | OFlags::TRUNC } else { flags };
-        place.open(flags | OFlags::NONBLOCK)
+        let flags = if truncate && !stitched { flags | OFlags::TRUNC } else { flags };
+        let file = File::new(inode.clone(), place.open(flags | OFlags::NONBLOCK)?, below);
+        if truncate && stitched {
+            file.truncate()?;
+        }
+        Ok(file)
     }
 
     /// The names of extended attributes, each ended by a NUL.
@@ -155,6 +165,10 @@ impl Tree {
     /// Set an extended attribute.
     pub fn set_xattr(&self, inode: &Arc<Inode>, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
         self.copy_up(inode, None)?;
+        if name == CAPABILITIES {
+            // They would go when data is moved.
+            self.settle(inode)?;
+        }
         inode.state.lock().default_acl = None;
         let flags = XattrFlags::from_bits_truncate(flags);
         inode.place().ok_or(Errno::STALE)?.set_xattr(&self.stored_name(name), value, flags)

@@ -13,7 +13,10 @@ use rustix::io::Errno;
 use super::inode::Inode;
 use super::place::Place;
 use super::policy::{CopyUp, CopyUpKind};
+use super::ranges::Begun;
 use super::{Result, Tree, Upper, sys_errno};
+
+pub(crate) const CAPABILITIES: &[u8] = b"security.capability";
 
 /// For each layer that was asked about: the names of its files that have several, by inode.
 pub(crate) type LinkMap = HashMap<usize, Arc<HashMap<u64, Vec<PathBuf>>>>;
@@ -38,53 +41,99 @@ impl Tree {
         let lower = inode.place().ok_or(Errno::STALE)?;
         let stat = lower.stat()?;
         let temp = top.temp();
-        self.copy_to_work(top, &lower, &stat, &temp, needed).inspect_err(|_| top.discard(&temp))?;
+        let begun =
+            self.copy_to_work(top, &lower, &stat, &temp, needed).inspect_err(|_| top.discard(&temp))?;
         let _tree = self.names.write();
-        self.publish(inode, &stat, &temp).inspect_err(|_| top.discard(&temp))
+        *inode.ranges.write() = begun.as_ref().map(|begun| begun.ranges.clone());
+        self.publish(inode, &stat, &temp, begun.as_ref()).inspect_err(|_| {
+            if let Some(begun) = inode.ranges.write().take() {
+                top.ranges.drop_nameless(begun.ino);
+                begun.unlink();
+            }
+            top.discard(&temp);
+        })
     }
 
-    fn copy_to_work(
-        &self,
-        top: &Upper,
+    fn copy_to_work<'a>(
+        &'a self,
+        top: &'a Upper,
         lower: &Place,
         stat: &Stat,
         temp: &str,
         needed: Option<u64>,
-    ) -> Result<()> {
+    ) -> Result<Option<Begun<'a>>> {
         let made = Place::At(top.work.clone(), temp.into());
         self.counters.copied.fetch_add(1, Ordering::Relaxed);
         match super::probe::kind(stat) {
             FileType::RegularFile => {
                 let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let to = rustix::fs::openat(&*top.work, temp, flags, Mode::RUSR | Mode::WUSR)?;
+                if let Some(begun) = self.begin_ranges(top, lower, stat, temp, &to, needed)? {
+                    return Ok(Some(begun));
+                }
                 self.copy_data(lower, stat, &to, needed)?;
                 self.dress(lower, &made, stat)?;
                 if !self.options.volatile {
                     rustix::fs::fsync(&to)?;
                 }
-                return Ok(());
+                return Ok(None);
             }
             FileType::Symlink => {
                 rustix::fs::symlinkat(OsStr::from_bytes(&lower.read_link()?), &*top.work, temp)?
             }
             kind => rustix::fs::mknodat(&*top.work, temp, kind, Mode::RUSR, stat.st_rdev)?,
         }
-        self.dress(lower, &made, stat)
+        self.dress(lower, &made, stat).map(|()| None)
+    }
+
+    /// Give a file a map in place of its data, where that is the way and can be. Then it is complete, and synced.
+    fn begin_ranges<'a>(
+        &'a self,
+        top: &'a Upper,
+        lower: &Place,
+        stat: &Stat,
+        temp: &str,
+        to: &OwnedFd,
+        needed: Option<u64>,
+    ) -> Result<Option<Begun<'a>>> {
+        let asked = asked(stat, to, needed)?;
+        // What is written to a file takes its capabilities, also where nobody asked for it to be written.
+        if asked.needed == 0
+            || self.options.copy_up.choose(&asked) != CopyUpKind::Ranges
+            || lower.xattr(CAPABILITIES)?.is_some()
+        {
+            return Ok(None);
+        }
+        let from = lower.open(OFlags::RDONLY)?;
+        if asked.same_filesystem && asked.needed == asked.size && rustix::fs::ioctl_ficlone(to, &from).is_ok()
+        {
+            rustix::fs::ftruncate(to, 0)?;
+            return Ok(None);
+        }
+        let Some(pass) = top.ranges.gate.enter(&top.root) else { return Ok(None) };
+        rustix::fs::ftruncate(to, asked.needed)?;
+        self.dress(lower, &Place::At(top.work.clone(), temp.into()), stat)?;
+        let begun = top.ranges.begin(pass, &self.lowers, lower, from, temp, to.try_clone().map_err(io)?)?;
+        if begun.is_none() {
+            rustix::fs::ftruncate(to, 0)?;
+        }
+        Ok(begun)
     }
 
     fn copy_data(&self, lower: &Place, stat: &Stat, to: &OwnedFd, needed: Option<u64>) -> Result<()> {
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let needed = needed.unwrap_or(size).min(size);
+        let asked = asked(stat, to, needed)?;
+        let CopyUp { size, needed, .. } = asked;
         if needed == 0 {
             return Ok(());
         }
         let from = lower.open(OFlags::RDONLY)?;
-        let same = rustix::fs::fstat(to)?.st_dev == stat.st_dev;
-        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
-        let kind = self.options.copy_up.choose(&CopyUp { size, allocated, same_filesystem: same, needed });
-        let share = kind == CopyUpKind::Reflink;
+        let share = match self.options.copy_up.choose(&asked) {
+            CopyUpKind::Reflink => true,
+            CopyUpKind::Ranges => asked.same_filesystem,
+            CopyUpKind::Whole => false,
+        };
         let copied = nacre_sys::copy_file_data(&from, to, needed, size, share);
-        match copied.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))? {
+        match copied.map_err(io)? {
             DataCopy::Shared => self.counters.shared.fetch_add(1, Ordering::Relaxed),
             DataCopy::Written(bytes) => self.counters.copied_bytes.fetch_add(bytes, Ordering::Relaxed),
         };
@@ -112,7 +161,7 @@ impl Tree {
     }
 
     /// Give a complete copy in the work directory its place in the writable layer.
-    fn publish(&self, inode: &Arc<Inode>, stat: &Stat, temp: &str) -> Result<()> {
+    fn publish(&self, inode: &Arc<Inode>, stat: &Stat, temp: &str, begun: Option<&Begun<'_>>) -> Result<()> {
         let top = self.top()?;
         let name = inode.state.lock().names.first().cloned();
         let Some((parent, name)) = name else {
@@ -120,12 +169,19 @@ impl Tree {
             let held = Place::At(top.work.clone(), temp.into());
             let held = held.hold()?;
             top.discard(temp);
+            if let Some(begun) = begun {
+                begun.ranges.unlink();
+            }
             inode.state.lock().upper = Some(held);
             return Ok(());
         };
         let dir = self.raise(&parent)?;
         let before = rustix::fs::fstat(&*dir)?;
+        if let Some(begun) = begun {
+            top.ranges.insert(begun.ranges.clone());
+        }
         rustix::fs::renameat_with(&*top.work, temp, &*dir, &name, RenameFlags::NOREPLACE)?;
+        inode.fresh.store(true, Ordering::Release);
         let place = Place::At(dir.clone(), name.clone());
         let made = place.stat()?;
         let _ = rustix::fs::futimens(&*dir, &times(&before));
@@ -283,6 +339,18 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+fn asked(stat: &Stat, to: &OwnedFd, needed: Option<u64>) -> Result<CopyUp> {
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    let needed = needed.unwrap_or(size).min(size);
+    let same_filesystem = rustix::fs::fstat(to)?.st_dev == stat.st_dev;
+    let allocated = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+    Ok(CopyUp { size, allocated, same_filesystem, needed })
+}
+
+fn io(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 pub(crate) fn times(stat: &Stat) -> Timestamps {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::inode::{Inode, Parts};
 use super::place::Place;
 use super::probe::{self, Found, Here};
-use super::{Attributes, Result, Tree, sys_errno};
+use super::{Attributes, File, Result, Tree, sys_errno};
 use crate::layer::Whiteouts;
 
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
@@ -48,7 +48,7 @@ impl Tree {
         name: &OsStr,
         new: New<'_>,
         owner: Owner,
-    ) -> Result<(Arc<Inode>, Attributes, Option<OwnedFd>)> {
+    ) -> Result<(Arc<Inode>, Attributes, Option<File>)> {
         let top = self.top()?;
         // A device 0:0 would be a deletion.
         let deletion = matches!(new, New::Special(FileType::CharacterDevice, 0));
@@ -85,6 +85,7 @@ impl Tree {
         parent.entries_changed();
         let found = self.found_new(stat, place)?;
         let (inode, attributes) = self.adopt(parent, name, found)?;
+        let file = file.map(|file| File::new(inode.clone(), file, false));
         Ok((inode, attributes, file))
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use nacre_sys::Dir;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustix::fs::FileType;
 
 use super::listing::{Listing, LowerNames};
 use super::place::Place;
+use super::ranges::Ranges;
 use crate::layer::Whiteouts;
 
 /// A file or directory of the tree. It stays the same one when it is renamed or copied up.
@@ -23,6 +24,10 @@ pub struct Inode {
     pub(crate) state: Mutex<State>,
     /// Held while it is copied up: of two writers one copies, the other waits.
     pub(crate) copying: Mutex<()>,
+    /// Where its data is, while only some of it is in the writable layer.
+    pub(crate) ranges: RwLock<Option<Arc<Ranges>>>,
+    /// It was copied up and not synced since: its place in the writable layer may not be on disk.
+    pub(crate) fresh: AtomicBool,
     /// It has no name any more.
     pub(crate) dead: AtomicBool,
     /// Its attributes were promised to stay for long.
@@ -95,6 +100,8 @@ impl Inode {
             key,
             state: Mutex::new(state),
             copying: Mutex::new(()),
+            ranges: RwLock::new(None),
+            fresh: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             promised: AtomicBool::new(false),
             writers: AtomicU32::new(0),
@@ -121,6 +128,11 @@ impl Inode {
     pub(crate) fn place(&self) -> Option<Place> {
         let state = self.state.lock();
         state.upper.clone().or_else(|| state.lower.clone())
+    }
+
+    /// How to get at its data, where its place alone does not have all of it.
+    pub(crate) fn ranges(&self) -> Option<Arc<Ranges>> {
+        self.ranges.read().as_ref().filter(|ranges| !ranges.is_done()).cloned()
     }
 
     pub(crate) fn is_upper(&self) -> bool {

@@ -5,7 +5,10 @@
 //! - The read-only layers never change, whatever is done: they are reached through a read-only mount of
 //!   their own where that can be made.
 //! - The writable layer is at every moment one that overlayfs (or aufs) would show as the same tree, apart
-//!   from the moment in which an entry is replaced, which is atomic.
+//!   from the moment in which an entry is replaced, which is atomic, and from files that are copied up by ranges
+//!   ([`policy::CopyUpKind::Ranges`]): they have only some of their data until they are settled
+//!   ([`Tree::settle_all`]), and until then overlayfs refuses the layer. Who reads the layer without the tree
+//!   settles it first ([`Settled`]).
 //! - Operations on names exclude one another; what copies data does not hold others up.
 //! - Only the tree changes its writable layer. Whoever else does is not noticed.
 //!
@@ -15,6 +18,7 @@ mod attrs;
 mod cache;
 mod copyup;
 mod create;
+mod file;
 mod inode;
 mod links;
 mod listing;
@@ -23,19 +27,21 @@ mod marks;
 mod place;
 pub mod policy;
 mod probe;
+mod ranges;
 mod remove;
 mod rename;
+mod settle;
+mod work;
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use nacre_sys::Dir;
 use parking_lot::{Mutex, RwLock};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error};
@@ -45,12 +51,15 @@ use inode::{Inode as Node, Part, Parts, Table};
 use place::Place;
 use policy::{Auto, CachePolicy, CopyUpPolicy, Lru, NewestFirst, SearchPolicy};
 use probe::Found;
+use ranges::{Ranges, Registry};
 
 pub use attrs::{Attributes, SetAttributes, TimeToSet};
 pub use create::{New, Owner};
+pub use file::File;
 pub use inode::Inode;
 pub use listing_view::{Entries, Entry};
 pub use rename::Spot;
+pub use settle::{Settled, unsettled};
 
 /// What operations on the tree return.
 pub type Result<T, E = Errno> = std::result::Result<T, E>;
@@ -126,6 +135,8 @@ pub(crate) struct Upper {
     /// A whiteout that others are links of.
     pub(crate) whiteout: Mutex<Option<String>>,
     pub(crate) temps: AtomicU64,
+    /// Its files that have only some of their data.
+    pub(crate) ranges: Registry,
     _lock: OwnedFd,
 }
 
@@ -155,23 +166,27 @@ impl fmt::Debug for Tree {
 impl Tree {
     /// Open a tree that cannot be written to.
     pub fn read_only(lowers: impl IntoIterator<Item = Layer>, options: Options) -> crate::Result<Self> {
-        Self::new(None, lowers.into_iter().collect(), options)
+        Self::new(None, lowers.into_iter().map(work::guarded).collect(), options)
     }
 
     /// Open a tree whose changes go into `upper`. `work` is a directory on the same file system that serves
     /// nothing else; what is in its folder `work` is removed. It is locked: an upper layer has one tree at a
-    /// time.
+    /// time. Files that an earlier tree left with only some of their data are taken up, and refused with
+    /// [`Error::Unsettled`] where the rest is not in `lowers`.
     pub fn open(
         upper: Layer,
         work: &Dir,
         lowers: impl IntoIterator<Item = Layer>,
         options: Options,
     ) -> crate::Result<Self> {
-        let lock = lock(work)?;
-        if work.exists("work")? {
-            work.remove_tree("work")?;
-        }
-        let made = work.make_dir("work", 0o700)?;
+        let lock = work::lock(work)?;
+        let lowers: Vec<_> = lowers.into_iter().map(work::guarded).collect();
+        let made = work::empty(work)?;
+        let own = match nacre_sys::mount::private_clone(work, work) {
+            Ok((own, _)) => own,
+            Err(_) => work.try_clone()?,
+        };
+        let ranges = Registry::load(own, &lowers, options.volatile)?;
         let (root, work) = match nacre_sys::mount::private_clone(&upper.root, &made) {
             Ok((root, work)) => (Arc::new(root), Arc::new(work)),
             Err(e) => {
@@ -185,13 +200,13 @@ impl Tree {
             whiteouts: upper.whiteouts,
             whiteout: Mutex::new(None),
             temps: AtomicU64::new(0),
+            ranges,
             _lock: lock,
         };
-        Self::new(Some(upper), lowers.into_iter().collect(), options)
+        Self::new(Some(upper), lowers, options)
     }
 
     fn new(upper: Option<Upper>, lowers: Vec<Layer>, options: Options) -> crate::Result<Self> {
-        let lowers: Vec<_> = lowers.into_iter().map(guarded).collect();
         let mut parts = Vec::new();
         let mut hidden = false;
         if let Some(upper) = &upper {
@@ -292,6 +307,9 @@ impl Tree {
                 let number = table.free_number(self.number(origin));
                 let is_upper = upper.is_some();
                 let made = Node::new(number, origin, probe::kind(&stat), upper, lower, parts);
+                if is_upper {
+                    *made.ranges.write() = self.ranges_of(&stat);
+                }
                 let inode = Arc::new(made);
                 table.insert(inode.clone());
                 if is_upper && origin != real {
@@ -310,7 +328,16 @@ impl Tree {
     }
 
     pub(crate) fn stat_of(&self, inode: &Inode) -> Result<Stat> {
-        inode.place().ok_or(Errno::STALE)?.stat()
+        let stat = || inode.place().ok_or(Errno::STALE)?.stat();
+        match inode.ranges() {
+            Some(ranges) => ranges.adjusted(stat),
+            None => stat(),
+        }
+    }
+
+    /// What is to be known of a file of the writable layer that has only some of its data.
+    pub(crate) fn ranges_of(&self, stat: &Stat) -> Option<Arc<Ranges>> {
+        self.upper.as_ref().and_then(|upper| upper.ranges.get(stat.st_ino))
     }
 
     /// The number of a real inode: its own on the file system of the root, else with that of its file system
@@ -333,38 +360,6 @@ impl Tree {
     }
 }
 
-/// A layer reached through a mount of its own that takes no writes; itself, where that cannot be made.
-fn guarded(layer: Layer) -> Layer {
-    match nacre_sys::mount::read_only_clone(&layer.root) {
-        Ok(root) => Layer { root: Arc::new(root), ..layer },
-        Err(e) => {
-            tracing::debug!("a layer is read without a mount of its own: {e}");
-            layer
-        }
-    }
-}
-
-/// A server that was told to end may need a moment more.
-fn lock(work: &Dir) -> crate::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = rustix::fs::openat(work, ".", flags, Mode::empty()).on("open", work.path(), "")?;
-    let fd = match nacre_sys::mount::private_clone(work, work) {
-        Ok((own, _)) => rustix::fs::openat(&own, ".", flags, Mode::empty()).on("open", work.path(), "")?,
-        Err(_) => fd,
-    };
-    for _ in 0..LOCK_TRIES {
-        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(fd),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(LOCK_PAUSE),
-            Err(e) => return Err(e).on("lock", work.path(), ""),
-        }
-    }
-    Err(Error::Busy { path: work.path().to_owned() })
-}
-
-const LOCK_TRIES: u32 = 1000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
 /// The kernel's number of an error.
 pub(crate) fn errno(error: &Error) -> Errno {
     match error {
@@ -374,6 +369,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Error::NotFound { .. } => Errno::NOENT,
         Error::TooManyLinks { .. } => Errno::LOOP,
         Error::Busy { .. } => Errno::BUSY,
+        Error::Unsettled { .. } => Errno::IO,
     }
 }
 

@@ -73,6 +73,10 @@ pub enum CopyUpKind {
     Reflink,
     /// All data is copied.
     Whole,
+    /// The data is shared where the file system can. Else only the parts that are written are copied, and the
+    /// rest is read from below until it is settled: a change of attributes copies nothing. Where that cannot be,
+    /// all data is copied.
+    Ranges,
 }
 
 /// Chooses how a file is copied up.
@@ -98,5 +102,24 @@ pub struct Whole;
 impl CopyUpPolicy for Whole {
     fn choose(&self, _file: &CopyUp) -> CopyUpKind {
         CopyUpKind::Whole
+    }
+}
+
+/// Share data where that can be; else copy what is written of large files, and small files whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Ranges {
+    /// The smallest file that is large, in bytes.
+    pub from: u64,
+}
+
+impl Default for Ranges {
+    fn default() -> Self {
+        Self { from: 1 << 20 }
+    }
+}
+
+impl CopyUpPolicy for Ranges {
+    fn choose(&self, file: &CopyUp) -> CopyUpKind {
+        if file.needed >= self.from { CopyUpKind::Ranges } else { Auto.choose(file) }
     }
 }

@@ -77,7 +77,12 @@ impl Tree {
         stat: Stat,
     ) -> Result<Option<Found>> {
         if kind(&stat) != FileType::Directory {
-            let upper = Some(Place::At(dir.clone(), name.to_owned()));
+            let upper = Place::At(dir.clone(), name.to_owned());
+            let stat = match self.ranges_of(&stat) {
+                Some(ranges) => ranges.adjusted(|| upper.stat())?,
+                None => stat,
+            };
+            let upper = Some(upper);
             return Ok(Some(Found { stat, upper, lower: None, parts: None }));
         }
         let Some(entered) = whiteouts.enter(dir, name).map_err(|e| errno(&e))? else { return Ok(None) };

@@ -34,6 +34,7 @@ impl Tree {
         if let Some(inode) = &inode {
             self.lose(inode, parent, name, &found);
         }
+        self.drop_ranges(&found);
         Ok(())
     }
 
@@ -103,6 +104,16 @@ impl Tree {
             inode.state.lock().upper = Some(held);
         }
         Ok(())
+    }
+
+    /// After a name in the writable layer went: with the last one goes what says where the data is.
+    pub(crate) fn drop_ranges(&self, found: &Found) {
+        if let (Some(_), Some(top)) = (&found.upper, &self.upper)
+            && found.parts.is_none()
+            && found.stat.st_nlink <= 1
+        {
+            top.ranges.drop_nameless(found.stat.st_ino);
+        }
     }
 
     /// After a name went.

@@ -115,6 +115,7 @@ impl Tree {
         to.parent.entries_changed();
         if let Some(target) = target {
             self.lose(&target.inode, to.parent, to.name, &target.found);
+            self.drop_ranges(&target.found);
             if target.inode.kind == FileType::Directory {
                 self.table.lock().bury(&target.inode);
             }

@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod ops;
+pub mod ranges;
+pub mod writer;
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
