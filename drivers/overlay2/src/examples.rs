@@ -53,7 +53,7 @@ pub(crate) fn all() -> Vec<Example> {
         Call::Unmount(id(OWN)),
         vec![
             unmount(home(format!("{}/merged", id(OWN)))),
-            remove_tree(home(format!("{}/work/work/incompat", id(OWN)))),
+            remove_tree(home(format!("{}/work/work/incompat/volatile", id(OWN)))),
             remove_tree(home(format!("{}/merged", id(OWN)))),
         ],
     ));

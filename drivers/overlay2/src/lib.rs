@@ -133,7 +133,11 @@ impl StorageDriver for Overlay2 {
         let layer = Layer::new(id)?;
         let merged = layer.merged();
         // A volatile mount leaves a mark that refuses the next one.
-        Ok(vec![unmount(merged.clone()), remove_tree(layer.file("work/work/incompat")), remove_tree(merged)])
+        Ok(vec![
+            unmount(merged.clone()),
+            remove_tree(layer.file("work/work/incompat/volatile")),
+            remove_tree(merged),
+        ])
     }
 
     fn remove(id: &str) -> Result<Plan, Refusal> {

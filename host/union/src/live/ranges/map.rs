@@ -8,7 +8,6 @@ use nacre_sys::Dir;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::checksum::crc32;
 use crate::live::Result;
 
 const MAGIC: &[u8; 8] = b"nacrerg1";
@@ -76,7 +75,7 @@ impl Map {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?;
         let body = header.encode();
-        let seed = crc32(&[&body]);
+        let seed = crc32fast::hash(&body);
         let length = u32::try_from(body.len()).map_err(|_| Errno::NAMETOOLONG)?;
         let whole = [MAGIC.as_slice(), &length.to_le_bytes(), &seed.to_le_bytes(), &body].concat();
         put(&file, &whole, 0)?;
@@ -96,7 +95,7 @@ impl Map {
             return Ok(None);
         }
         let mut body = vec![0; length as usize];
-        if get(&file, &mut body, PREAMBLE as u64)? < body.len() || crc32(&[&body]) != seed {
+        if get(&file, &mut body, PREAMBLE as u64)? < body.len() || crc32fast::hash(&body) != seed {
             return Ok(None);
         }
         let Some(header) = Header::decode(&body) else { return Ok(None) };
@@ -168,7 +167,11 @@ impl Map {
     }
 
     fn sum(&self, body: &[u8]) -> u32 {
-        crc32(&[&self.seed.to_le_bytes(), &self.end.to_le_bytes(), body])
+        let mut sum = crc32fast::Hasher::new();
+        [&self.seed.to_le_bytes()[..], &self.end.to_le_bytes(), body]
+            .iter()
+            .for_each(|part| sum.update(part));
+        sum.finalize()
     }
 }
 

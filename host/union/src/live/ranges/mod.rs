@@ -26,7 +26,6 @@
 //!
 //! A process that is killed loses nothing: the next that opens the layer takes its files up ([`load`]).
 
-mod checksum;
 mod extents;
 mod gate;
 mod load;
