@@ -272,7 +272,17 @@ fn a_function_takes_what_it_says_and_no_more() {
 #[test]
 fn files_are_named_only_where_that_was_granted() {
     let bench = Bench::new();
-    assert_eq!(fault("nacre.hash.sha256_file('/etc/passwd')").exit_code(), 7);
+    for code in [
+        "nacre.hash.sha256_file('/etc/passwd')",
+        "nacre.image.load('/etc/passwd')",
+        "nacre.image.import('/etc/passwd')",
+        "nacre.image.save('/etc/cron.d/x', {'a'})",
+        "nacre.driver.check('/etc/passwd')",
+        "nacre.driver.inspect('/etc/passwd')",
+        "nacre.driver.install('/etc/passwd', {})",
+    ] {
+        assert_eq!(bench.fault(code).exit_code(), 7, "{code}");
+    }
     std::os::unix::fs::symlink("/etc/passwd", bench.dir().join("link")).unwrap();
     std::os::unix::fs::symlink("/nowhere/new", bench.dir().join("dangling")).unwrap();
     bench.file("own", "abc");

@@ -24,10 +24,10 @@ pub(super) const AREA: Area = Area {
         function(
             "inspect",
             "Everything that a component says of itself.",
-            &[DRIVER],
+            &[COMPONENT],
             "table",
             "print(nacre.driver.inspect(\"overlay2\").Version)",
-            |c| c.give(&c.engine()?.inspect_driver(&c.text("driver")?)?),
+            |c| c.give(&c.engine()?.inspect_driver(&component(c)?)?),
         ),
         function(
             "select",
@@ -106,12 +106,23 @@ pub(super) const AREA: Area = Area {
 };
 
 const DRIVER: Param = needs("driver", Kind::Text, "its name");
+const COMPONENT: Param = needs("driver", Kind::Text, "its name, or the file of a component");
 const FILE: Param = needs("file", Kind::Text, "the component");
 const INSTALL: &[Param] = &[takes("replace", Kind::Flag, "take the place of another one of its name")];
 const REMOVE: &[Param] =
     &[takes("force", Kind::Flag, "also one that holds something, which cannot be reached then")];
 const MIGRATE: &[Param] =
     &[takes("drop_options", Kind::Flag, "a container loses options that the other driver does not know")];
+
+/// A component by name, or by its file where the script may name it.
+fn component(c: &Call<'_>) -> Result<String, Fault> {
+    let named = c.text("driver")?;
+    // What the engine takes for a file.
+    match named.contains('/') || named.ends_with(".wasm") {
+        true => Ok(c.file("driver")?.display().to_string()),
+        false => Ok(named),
+    }
+}
 
 fn selection(c: &Call<'_>, selection: &Selection) -> Answer {
     let told = c.lua.create_table()?;

@@ -66,6 +66,8 @@ impl Write for Bounded {
 
 fn encode(c: &Call<'_>) -> Answer {
     let (value, mut text) = (c.value("value"), Bounded(Vec::new()));
+    // The order in a table is another one in each run.
+    let value = value.to_serializable().sort_keys(true);
     let written = match c.flag("pretty") {
         true => serde_json::to_writer_pretty(&mut text, &value),
         false => serde_json::to_writer(&mut text, &value),
