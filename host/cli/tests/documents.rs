@@ -104,3 +104,12 @@ fn the_codes_of_scripts_are_exit_codes_and_the_page_for_authors_has_each() {
         assert_eq!(nacre_script::Code::from(class).number, exit::of_class(class), "{class:?}");
     }
 }
+
+#[test]
+fn the_reference_of_the_lua_table_is_the_one_that_the_command_prints() {
+    let page = page("docs/script-reference.md").unwrap();
+    assert!(
+        page == nacre_script::doc::markdown(),
+        "`nacre script doc >docs/script-reference.md` writes it anew"
+    );
+}
