@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{container, driver, image, info, inspect, layer, shell, system, why};
+use crate::cmd::{container, driver, image, info, inspect, layer, script, shell, system, why};
 use crate::context::Context;
 use crate::docker;
 use crate::exit::Exit;
@@ -135,6 +135,7 @@ pub enum Command {
     Layer(layer::Layer),
     Driver(driver::Driver),
     System(system::System),
+    Script(script::Script),
 
     Completion(shell::Completion),
     Man(shell::Man),
@@ -177,6 +178,7 @@ impl Command {
             Self::Layer(c) => c.run(cx),
             Self::Driver(c) => c.run(cx),
             Self::System(c) => c.run(cx),
+            Self::Script(c) => c.run(cx),
             Self::Completion(c) => c.run(cx),
             Self::Man(c) => c.run(cx),
             Self::Help(c) => c.run(cx),
@@ -195,7 +197,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Images", &["load", "save", "import", "images", "tag", "history", "rmi"]),
     ("Looking closer", &["inspect", "why", "info", "version"]),
-    ("By noun", &["container", "image", "layer", "driver", "system"]),
+    ("By noun", &["container", "image", "layer", "driver", "system", "script"]),
     ("The command itself", &["completion", "man", "help"]),
 ];
 

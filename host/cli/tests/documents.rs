@@ -85,3 +85,31 @@ fn every_topic_has_a_text() {
     }
     assert_eq!(topics::text("none"), None);
 }
+
+#[test]
+fn the_codes_of_scripts_are_exit_codes_and_the_page_for_authors_has_each() {
+    let page = page("docs/script-author.md").unwrap();
+    let named = quoted(&page);
+    for code in nacre_script::CODES {
+        assert!(
+            exit::MEANINGS.iter().any(|(number, _)| *number == code.number),
+            "{} is no exit code",
+            code.number
+        );
+        assert!(named.contains(&code.name), "docs/script-author.md lacks `{}`", code.name);
+    }
+    for class in
+        [nacre_engine::Class::Conflict, nacre_engine::Class::NoSpace, nacre_engine::Class::Interrupted]
+    {
+        assert_eq!(nacre_script::Code::from(class).number, exit::of_class(class), "{class:?}");
+    }
+}
+
+#[test]
+fn the_reference_of_the_lua_table_is_the_one_that_the_command_prints() {
+    let page = page("docs/script-reference.md").unwrap();
+    assert!(
+        page == nacre_script::doc::markdown(),
+        "`nacre script doc >docs/script-reference.md` writes it anew"
+    );
+}

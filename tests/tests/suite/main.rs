@@ -21,6 +21,7 @@ mod main_job;
 mod migration;
 mod processes;
 mod refusals;
+mod script;
 mod served;
 mod zfs;
 

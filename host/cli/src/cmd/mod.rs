@@ -7,6 +7,7 @@ pub mod info;
 pub mod inspect;
 pub mod internal;
 pub mod layer;
+pub mod script;
 pub mod shell;
 pub mod system;
 pub mod why;

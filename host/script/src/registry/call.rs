@@ -1,0 +1,212 @@
+//! A call of a function of the API, from Lua to Rust and back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use mlua::{AnyUserData, Function as LuaFunction, Lua, LuaSerdeExt, MultiValue, Value};
+use nacre_engine::Engine;
+use serde::Serialize;
+
+use super::Function;
+use super::given::{Given, check};
+use crate::sandbox::limits::Meter;
+use crate::sandbox::own;
+use crate::{Fault, Host};
+
+/// What a function gives.
+pub type Answer = Result<Value, Fault>;
+
+/// A call under way.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Where values are made.
+    pub lua: &'a Lua,
+    host: &'a Host,
+    /// The object that a method was called on.
+    object: Option<AnyUserData>,
+    given: Given,
+}
+
+impl Call<'_> {
+    /// nacre's engine on the script's root.
+    pub(crate) fn engine(&self) -> Result<&Engine, Fault> {
+        self.host.engine()
+    }
+
+    /// The object that the method was called on.
+    pub(crate) fn object<T: Clone + 'static>(&self) -> Result<T, Fault> {
+        let object = self.object.as_ref().ok_or_else(|| Fault::usage("this is a method"))?;
+        Ok(object.borrow::<T>()?.clone())
+    }
+
+    /// A value as it was given; nil where it was not.
+    pub(crate) fn value(&self, name: &str) -> Value {
+        self.given.get(name).cloned().unwrap_or(Value::Nil)
+    }
+
+    /// A text that was given.
+    pub(crate) fn text_or(&self, name: &str) -> Result<Option<String>, Fault> {
+        match self.given.get(name) {
+            Some(value) => Ok(Some(self.lua.unpack(value.clone())?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A text that must have been given.
+    pub(crate) fn text(&self, name: &str) -> Result<String, Fault> {
+        self.text_or(name)?.ok_or_else(|| Fault::usage(format!("{name} is missing")))
+    }
+
+    /// Bytes that must have been given.
+    pub(crate) fn bytes(&self, name: &str) -> Result<Vec<u8>, Fault> {
+        match self.given.get(name) {
+            Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
+            _ => Err(Fault::usage(format!("{name} must be a string"))),
+        }
+    }
+
+    /// A file that was named, where the script may name it.
+    pub(crate) fn file(&self, name: &str) -> Result<PathBuf, Fault> {
+        self.host.file(self.text(name)?.as_ref())
+    }
+
+    /// A flag; false where it was not given.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        matches!(self.given.get(name), Some(Value::Boolean(true)))
+    }
+
+    /// A flag that is true where it was not given.
+    pub(crate) fn flag_unless(&self, name: &str) -> bool {
+        !matches!(self.given.get(name), Some(Value::Boolean(false)))
+    }
+
+    /// A number of things.
+    pub(crate) fn count(&self, name: &str) -> Result<Option<u64>, Fault> {
+        match self.given.get(name) {
+            Some(value) => Ok(Some(self.lua.unpack(value.clone())?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A number.
+    pub(crate) fn number(&self, name: &str) -> Result<f64, Fault> {
+        Ok(self.lua.unpack(self.value(name))?)
+    }
+
+    /// A list of texts; none where it was not given.
+    pub(crate) fn texts_or(&self, name: &str) -> Result<Option<Vec<String>>, Fault> {
+        match self.given.get(name) {
+            Some(value) => Ok(Some(self.lua.unpack(value.clone())?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A list of texts; empty where it was not given.
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        Ok(self.texts_or(name)?.unwrap_or_default())
+    }
+
+    /// A table of texts by name.
+    pub(crate) fn pairs(&self, name: &str) -> Result<BTreeMap<String, String>, Fault> {
+        match self.given.get(name) {
+            Some(value) => Ok(self.lua.unpack(value.clone())?),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// A value of Rust's as one of Lua's: what is missing is nil.
+    pub(crate) fn give(&self, value: &(impl Serialize + ?Sized)) -> Answer {
+        give(self.lua, value)
+    }
+
+    /// A text for Lua.
+    pub(crate) fn give_text(&self, text: impl AsRef<[u8]>) -> Answer {
+        Ok(Value::String(self.lua.create_string(text)?))
+    }
+}
+
+/// A value of Rust's as one of Lua's: what is missing is nil.
+pub(crate) fn give(lua: &Lua, value: &(impl Serialize + ?Sized)) -> Answer {
+    let options =
+        mlua::serde::SerializeOptions::new().serialize_none_to_null(false).serialize_unit_to_null(false);
+    Ok(lua.to_value_with(value, options)?)
+}
+
+/// Makes functions of Lua of those that are registered.
+#[derive(Debug, Clone)]
+pub(crate) struct Binder {
+    pub(crate) host: Rc<Host>,
+    pub(crate) meter: Rc<Meter>,
+    raising: LuaFunction,
+}
+
+/// A function that raises what the one of Rust gives as an error: in mlua a function of Rust cannot raise an object.
+const RAISING: &str = "
+local error = error
+local function finish(ok, ...)
+  if ok then return ... end
+  error((...), 0)
+end
+return function(f) return function(...) return finish(f(...)) end end";
+
+impl Binder {
+    pub(crate) fn new(lua: &Lua, host: Rc<Host>, meter: Rc<Meter>) -> mlua::Result<Self> {
+        Ok(Self { host, meter, raising: own(lua, RAISING)?.call(())? })
+    }
+
+    /// A function of Lua that raises the faults of `run` as objects.
+    pub(crate) fn function(
+        &self,
+        lua: &Lua,
+        run: impl Fn(&Lua, &Host, MultiValue) -> Answer + 'static,
+    ) -> mlua::Result<LuaFunction> {
+        let (host, meter) = (self.host.clone(), self.meter.clone());
+        let inner = lua.create_function(move |lua, args: MultiValue| {
+            // A script whose time is over acts no more.
+            let answer = match meter.passed() {
+                Some(fault) => Err(fault),
+                None => meter.in_host(|| run(lua, &host, args)),
+            };
+            match answer {
+                Ok(value) => Ok((true, value)),
+                Err(fault) => Ok((false, lua.pack(fault)?)),
+            }
+        })?;
+        self.raising.call(inner)
+    }
+}
+
+/// A registered function as one of Lua, under its full name.
+pub(crate) fn bind(
+    lua: &Lua,
+    binder: &Binder,
+    name: String,
+    function: &'static Function,
+) -> mlua::Result<LuaFunction> {
+    binder.function(lua, move |lua, host, args| {
+        let given = check(&name, function.params, args)?;
+        (function.run)(&Call { lua, host, object: None, given })
+    })
+}
+
+/// A registered method as a function of Lua, whose first argument is an object of class `T`.
+pub(crate) fn bind_method<T: 'static>(
+    lua: &Lua,
+    binder: &Binder,
+    name: String,
+    function: &'static Function,
+) -> mlua::Result<LuaFunction> {
+    binder.function(lua, move |lua, host, mut args| {
+        let Some(Value::UserData(object)) = args.pop_front().filter(is_a::<T>) else {
+            return Err(Fault::usage(format!("{name} is a method"))
+                .with_hint(format!("it is called on an object, with a colon: `{name}()`")));
+        };
+        let given = check(&name, function.params, args)?;
+        (function.run)(&Call { lua, host, object: Some(object), given })
+    })
+}
+
+pub(crate) fn is_a<T: 'static>(value: &Value) -> bool {
+    matches!(value, Value::UserData(object) if object.is::<T>())
+}
