@@ -356,7 +356,7 @@ fn unite(steps: &mut [Step], driver: &str) -> Result<(), Error> {
         what: format!(
             "the union has nothing to unite: {driver} shows this container's layers in another way"
         ),
-        help: Some("drivers that stack directories are overlay2, overlay, fuse-overlay and aufs".to_owned()),
+        help: Some("the union takes the place of the kernel's overlayfs: `nacre mount --explain` tells what is planned here".to_owned()),
     })
 }
 

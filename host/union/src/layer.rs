@@ -28,18 +28,18 @@ pub enum Whiteouts {
 }
 
 impl Whiteouts {
-    /// The layout that is written so: `overlay2`, `aufs`, or `plain` where nothing is deleted.
-    pub fn layout(self) -> &'static str {
+    /// Its name in the contract (`wit/types.wit`, `whiteouts`).
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Overlay => "overlay2",
+            Self::Overlay => "overlay",
             Self::Aufs => "aufs",
-            Self::None => "plain",
+            Self::None => "none",
         }
     }
 
-    /// That of a layout in which something can be deleted.
-    pub fn of_layout(name: &str) -> Option<Self> {
-        [Self::Overlay, Self::Aufs].into_iter().find(|one| one.layout() == name)
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Overlay, Self::Aufs, Self::None].into_iter().find(|one| one.name() == name)
     }
 }
 

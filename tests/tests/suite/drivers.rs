@@ -387,8 +387,7 @@ fn overlay2_limits_what_a_container_writes_where_there_is_project_quota() {
 #[test]
 fn a_volatile_container_is_mounted_as_often_as_any() {
     let nacre = Nacre::new();
-    let archive = nacre_tests::fixture::busybox().docker();
-    nacre.load(&archive);
+    nacre.load(&fixture::busybox().docker());
     nacre.ok(["create", "--name", "box", "--storage-opt", "volatile=true", "example/busybox:1", "true"]);
     for round in ["one", "two", "three"] {
         let tree = std::path::PathBuf::from(nacre.ok(["mount", "box"]).trim());

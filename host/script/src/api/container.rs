@@ -58,37 +58,32 @@ pub(super) const AREA: Area = Area {
     ],
 };
 
-const CREATE: &[Param] = &[
-    needs("image", Kind::Text, "the image, by name, ID or the beginning of its ID"),
-    takes("name", Kind::Text, "a name; one is drawn where none is given"),
-    takes("command", Kind::Texts, "the command in place of the image's"),
-    takes("entrypoint", Kind::Texts, "in place of the image's entry point; {} for none"),
-    takes("env", Kind::Pairs, "environment variables"),
-    takes("workdir", Kind::Text, "the directory that the process starts in"),
-    takes("user", Kind::Text, "user[:group], names or numbers"),
-    takes("hostname", Kind::Text, "the host name"),
-    takes("labels", Kind::Pairs, "labels"),
-    takes("read_only", Kind::Flag, "nothing can be written to the root"),
-    takes("host_network", Kind::Flag, "the host's network; otherwise only a loopback interface"),
-    takes("auto_remove", Kind::Flag, "it is removed when its process ends"),
-    takes("storage", Kind::Pairs, "options of the storage driver for this container, such as size"),
-];
+/// What a container stands on and runs, with what else is taken before and after the driver's options.
+macro_rules! made_with {
+    ([$($before:expr),*] [$($after:expr),*]) => {
+        &[
+            needs("image", Kind::Text, "the image, by name, ID or the beginning of its ID"),
+            takes("name", Kind::Text, "a name; one is drawn where none is given"),
+            takes("command", Kind::Texts, "the command in place of the image's"),
+            takes("entrypoint", Kind::Texts, "in place of the image's entry point; {} for none"),
+            takes("env", Kind::Pairs, "environment variables"),
+            takes("workdir", Kind::Text, "the directory that the process starts in"),
+            takes("user", Kind::Text, "user[:group], names or numbers"),
+            takes("hostname", Kind::Text, "the host name"),
+            takes("labels", Kind::Pairs, "labels"),
+            takes("read_only", Kind::Flag, "nothing can be written to the root"),
+            takes("host_network", Kind::Flag, "the host's network; otherwise only a loopback interface"),
+            $($before,)*
+            takes("storage", Kind::Pairs, "options of the storage driver for this container, such as size"),
+            $($after,)*
+        ]
+    };
+}
 
-const RUN: &[Param] = &[
-    needs("image", Kind::Text, "the image, by name, ID or the beginning of its ID"),
-    takes("name", Kind::Text, "a name; one is drawn where none is given"),
-    takes("command", Kind::Texts, "the command in place of the image's"),
-    takes("entrypoint", Kind::Texts, "in place of the image's entry point; {} for none"),
-    takes("env", Kind::Pairs, "environment variables"),
-    takes("workdir", Kind::Text, "the directory that the process starts in"),
-    takes("user", Kind::Text, "user[:group], names or numbers"),
-    takes("hostname", Kind::Text, "the host name"),
-    takes("labels", Kind::Pairs, "labels"),
-    takes("read_only", Kind::Flag, "nothing can be written to the root"),
-    takes("host_network", Kind::Flag, "the host's network; otherwise only a loopback interface"),
-    takes("storage", Kind::Pairs, "options of the storage driver for this container, such as size"),
-    takes("keep", Kind::Flag, "the container stays when its process ended"),
-];
+const CREATE: &[Param] =
+    made_with!([takes("auto_remove", Kind::Flag, "it is removed when its process ends")] []);
+
+const RUN: &[Param] = made_with!([][takes("keep", Kind::Flag, "the container stays when its process ended")]);
 
 const LIST: &[Param] = &[
     takes("running", Kind::Flag, "only those whose process is alive"),

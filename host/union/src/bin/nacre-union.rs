@@ -6,7 +6,7 @@
 //! Of its own are
 //! - `copyup=auto|whole|ranges`: how files are copied up; with `ranges`, of large ones only what is written;
 //! - `settle=SECONDS|never`: after how long without use such a file is completed (10); all are at the unmount;
-//! - `dir_rename=copy|refuse`, `layout=overlay2|aufs`, `threads=N`, `passthrough=on|off`.
+//! - `dir_rename=copy|refuse`, `whiteouts=overlay|aufs`, `threads=N`, `passthrough=on|off`.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -137,9 +137,8 @@ impl Asked {
             ("copyup", "auto") => {}
             ("dir_rename", "refuse") => self.options.directory_rename = DirectoryRename::Refuse,
             ("dir_rename", "copy") => {}
-            ("layout", name) => {
-                self.whiteouts =
-                    Whiteouts::of_layout(name).ok_or_else(|| format!("{option} is not known"))?;
+            ("whiteouts", name) => {
+                self.whiteouts = Whiteouts::named(name).ok_or_else(|| format!("{option} is not known"))?;
             }
             ("threads", n) => self.serve.threads = n.parse().map_err(|_| format!("threads={n}"))?,
             ("settle", "never") => self.serve.settle_after = None,

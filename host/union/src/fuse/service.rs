@@ -140,7 +140,7 @@ impl Service {
     }
 
     fn words(&self) -> Vec<OsString> {
-        let mut words = vec![self.whiteouts.layout().into(), self.at.clone().into()];
+        let mut words = vec![self.whiteouts.name().into(), self.at.clone().into()];
         let (upper, work) = self.upper.clone().unwrap_or_default();
         words.extend([upper.into(), work.into()]);
         words.extend(self.lowers.iter().map(Into::into));
@@ -148,7 +148,7 @@ impl Service {
     }
 
     fn parse(mut words: impl Iterator<Item = OsString>) -> Option<Self> {
-        let whiteouts = Whiteouts::of_layout(words.next()?.to_str()?)?;
+        let whiteouts = Whiteouts::named(words.next()?.to_str()?)?;
         let at = words.next()?.into();
         let (upper, work) = (words.next()?, words.next()?);
         let upper = (!upper.is_empty()).then(|| (upper.into(), work.into()));
