@@ -80,7 +80,7 @@ def run(options):
         say("drivers: {} on {}: {} rounds".format(driver, kind, options.rounds))
     titles = {
         "cycle": "create and remove a container",
-        "load": "load an image of {} layers".format(DEPTH),
+        "load": "load an image of {} layers, the most that docker takes".format(DEPTH),
         "deep": "create and remove a container on {} layers".format(DEPTH),
     }
     tables = []

@@ -17,7 +17,7 @@ use nacre_sys::dir::Dir;
 
 use crate::Error;
 use crate::components::{Found, Origin};
-use crate::plan::check::{KEPT, PlanFault, Rules, check, check_place};
+use crate::plan::check::{PlanFault, Rules, check, check_place, is_kept};
 use crate::plan::run::zfs::Base;
 use crate::plan::{Plan, Roots};
 
@@ -155,7 +155,7 @@ impl Driver {
     /// Whether the host keeps an entry of the home for it: it belongs to no layer. That of a pool that is there is kept
     /// whatever the component may do today.
     pub(crate) fn keeps(&self, entry: &str) -> Result<bool, Error> {
-        Ok(KEPT.contains(&entry) && (self.keeps_volumes() || crate::plan::run::has_pool(&self.roots)?))
+        Ok(is_kept(entry, self.name()) && (self.keeps_volumes() || crate::plan::run::has_pool(&self.roots)?))
     }
 
     /// Whether its layers may have volumes in a thin pool.
@@ -292,8 +292,8 @@ impl Driver {
     }
 
     fn rules<'a>(&'a self, layer: &'a str, footprint: &'a [Place]) -> Rules<'a> {
-        let (grants, shared) = (self.grants(), self.layout.shared.as_slice());
-        Rules { grants, layer, footprint, shared, settings: &self.chosen, links: false }
+        let (driver, grants, shared) = (self.name(), self.grants(), self.layout.shared.as_slice());
+        Rules { driver, grants, layer, footprint, shared, settings: &self.chosen, links: false }
     }
 
     fn refused(&self, operation: &'static str, source: PlanFault) -> Error {

@@ -60,21 +60,39 @@ fn has_thin_pools() -> bool {
 }
 
 #[test]
-fn devicemapper_on_files_with_xfs() {
-    if has_thin_pools() {
-        let fs = LoopFs::new(FsKind::Ext4, 8192).unwrap();
-        stand_with(
-            "devicemapper",
-            &["devicemapper.fs=xfs"],
-            &in_a_slow_kernel(&[]),
-            "files, xfs",
-            &fs.path(),
-        );
+fn devicemapper_on_files_with_ext4() {
+    if !is_too_long("devicemapper's conformance on files with ext4") {
+        on_files("ext4", &[]);
     }
 }
 
 #[test]
+fn devicemapper_on_files_with_xfs() {
+    on_files("xfs", &[]);
+}
+
+#[test]
 fn devicemapper_on_devices_with_ext4() {
+    on_devices("ext4", &["depth/128", "random/", "crash/"]);
+}
+
+#[test]
+fn devicemapper_on_devices_with_xfs() {
+    if !is_too_long("devicemapper's conformance on devices with xfs") {
+        on_devices("xfs", &[]);
+    }
+}
+
+fn on_files(format: &str, long: &[&str]) {
+    if has_thin_pools() {
+        let fs = LoopFs::new(FsKind::Ext4, 8192).unwrap();
+        let option = format!("devicemapper.fs={format}");
+        let on = format!("files, {format}");
+        stand_with("devicemapper", &[&option], &in_a_slow_kernel(long), &on, &fs.path());
+    }
+}
+
+fn on_devices(format: &str, long: &[&str]) {
     if has_thin_pools() {
         let fs = LoopFs::new(FsKind::Ext4, 8192).unwrap();
         let attach = |name: &str, size: &str| {
@@ -84,9 +102,10 @@ fn devicemapper_on_devices_with_ext4() {
         let (data, metadata) = (attach("data", "6G"), attach("metadata", "32M"));
         let (data_option, metadata_option) =
             (format!("devicemapper.datadev={data}"), format!("devicemapper.metadatadev={metadata}"));
-        let options = ["devicemapper.fs=ext4", data_option.as_str(), metadata_option.as_str()];
-        let cases = in_a_slow_kernel(&["depth/128", "random/", "crash/"]);
-        stand_with("devicemapper", &options, &cases, "devices, ext4", &fs.path());
+        let format_option = format!("devicemapper.fs={format}");
+        let options = [format_option.as_str(), data_option.as_str(), metadata_option.as_str()];
+        let on = format!("devices, {format}");
+        stand_with("devicemapper", &options, &in_a_slow_kernel(long), &on, &fs.path());
         assert!(!shell("dmsetup ls").contains("nacre-"), "the suite ends the pools that it made");
         shell(&format!("losetup -d {data} {metadata}"));
     }

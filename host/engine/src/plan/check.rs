@@ -13,7 +13,7 @@ mod dataset;
 mod tests;
 mod thin;
 
-pub(crate) use thin::{KEPT, KEPT_FILES, KEPT_RECORDS};
+pub(crate) use thin::{KEPT_RECORDS, is_kept};
 
 /// The most steps of a plan (`wit/plan.wit`).
 const MAX_STEPS: usize = 4096;
@@ -77,6 +77,8 @@ pub enum PlanFault {
 /// What a plan is checked against.
 #[derive(Debug)]
 pub(crate) struct Rules<'a> {
+    /// The component's name, which its home has too.
+    pub driver: &'a str,
     /// What the component was granted.
     pub grants: &'a [Grant],
     /// The layer that the plan is about.
@@ -109,7 +111,7 @@ fn check_footprint(rules: &Rules<'_>) -> Result<(), PlanFault> {
             .and_then(|()| not_empty(place))
             .and_then(|()| own_folder(place, rules.layer))
             .and_then(|()| not_shared(place, rules.shared))
-            .and_then(|()| thin::not_kept(place, rules.grants))
+            .and_then(|()| thin::not_kept(place, rules))
             .map_err(|why| PlanFault::Place { path: printable(&place.path), why })
     })
 }
@@ -273,9 +275,8 @@ impl StepCheck<'_> {
 
     /// A place that the step only reads.
     fn readable(&self, place: &Place) -> Result<(), PlanFault> {
-        let verdict = plain(place)
-            .and_then(|()| not_empty(place))
-            .and_then(|()| thin::not_kept(place, self.rules.grants));
+        let verdict =
+            plain(place).and_then(|()| not_empty(place)).and_then(|()| thin::not_kept(place, self.rules));
         self.path(place, verdict)
     }
 

@@ -91,6 +91,7 @@ mod tests {
         let judge = |step: Step| {
             let (grants, footprint, shared) = ([Grant::Zfs], [target.clone()], ["graph".to_owned()]);
             let rules = super::super::Rules {
+                driver: "devicemapper",
                 grants: &grants,
                 layer: &own,
                 footprint: &footprint,

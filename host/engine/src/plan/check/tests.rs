@@ -39,7 +39,15 @@ fn judge_as(grants: &[Grant], steps: Vec<Step>) -> Result<(), PlanFault> {
     let shared = ["l".to_owned()];
     check(
         &steps,
-        &Rules { grants, layer: &own(), footprint: &footprint, shared: &shared, settings: &[], links: true },
+        &Rules {
+            driver: "d",
+            grants,
+            layer: &own(),
+            footprint: &footprint,
+            shared: &shared,
+            settings: &[],
+            links: true,
+        },
     )
 }
 
@@ -120,8 +128,15 @@ fn a_layer_that_is_written_to_has_no_file_in_common_with_another() {
         Step::CopyTree(CopyTree { source: home(format!("{}/d", other())), target: at("d"), sharing })
     };
     let judge = |sharing, links| {
-        let rules =
-            Rules { grants: &ALL, layer: &layer, footprint: &footprint, shared: &[], settings: &[], links };
+        let rules = Rules {
+            driver: "d",
+            grants: &ALL,
+            layer: &layer,
+            footprint: &footprint,
+            shared: &[],
+            settings: &[],
+            links,
+        };
         check(&vec![copy(sharing)], &rules)
     };
     assert_eq!(judge(Sharing::Files, true), Ok(()));
@@ -262,6 +277,7 @@ fn a_footprint_reaches_neither_other_layers_nor_shared_folders() {
     for (place, words) in cases {
         let footprint = [home(own()), place.clone()];
         let rules = Rules {
+            driver: "d",
             grants: &ALL,
             layer: &layer,
             footprint: &footprint,
@@ -291,7 +307,15 @@ fn beside(place: &Place, footprint: &[Place]) -> Result<(), PlanFault> {
     let shared = ["l".to_owned()];
     check_place(
         place,
-        &Rules { grants: &ALL, layer: &own(), footprint, shared: &shared, settings: &[], links: true },
+        &Rules {
+            driver: "d",
+            grants: &ALL,
+            layer: &own(),
+            footprint,
+            shared: &shared,
+            settings: &[],
+            links: true,
+        },
     )
 }
 

@@ -5,23 +5,26 @@ use nacre_plugin::description::Grant;
 use nacre_plugin::plan::{PoolStorage, Step, VolumeFormat};
 use nacre_plugin::types::{Place, Root};
 
-use super::{PlanFault, StepCheck, is_layer_id};
+use super::{PlanFault, Rules, StepCheck, is_layer_id};
 
-/// The folders of a home that the host keeps for a component with the grant `thin` (`wit/plan.wit`).
-pub(crate) const KEPT: [&str; 2] = [KEPT_FILES, KEPT_RECORDS];
-/// That of a pool's files.
-pub(crate) const KEPT_FILES: &str = "devicemapper";
-/// That of the records of a pool and its volumes.
+/// The folder of a home in which the host records a pool and its volumes (`wit/plan.wit`).
 pub(crate) const KEPT_RECORDS: &str = "metadata";
 /// dm-thin's bounds of a block, in sectors (drivers/md/dm-thin.c: `DATA_DEV_BLOCK_SIZE_*`).
 const BLOCK: std::ops::RangeInclusive<u32> = 128..=2_097_152;
 /// The most characters in the name of a volume that layers share.
 const MAX_NAME: usize = 32;
 
+/// Whether the host keeps an entry of a home for a component with the grant `thin`: that of the records, and that of a
+/// pool's files, which has the driver's name.
+pub(crate) fn is_kept(entry: &str, driver: &str) -> bool {
+    entry == KEPT_RECORDS || entry == driver
+}
+
 /// What the host keeps can be touched by no other step, and belongs to no footprint.
-pub(super) fn not_kept(place: &Place, grants: &[Grant]) -> Result<(), &'static str> {
+pub(super) fn not_kept(place: &Place, rules: &Rules<'_>) -> Result<(), &'static str> {
     let first = place.path.split('/').next().unwrap_or_default();
-    let kept = grants.contains(&Grant::Thin) && place.root == Root::Home && KEPT.contains(&first);
+    let kept =
+        rules.grants.contains(&Grant::Thin) && place.root == Root::Home && is_kept(first, rules.driver);
     if kept { Err("it is a folder that the host keeps") } else { Ok(()) }
 }
 
@@ -200,6 +203,7 @@ mod tests {
     fn judge(step: Step) -> Result<(), PlanFault> {
         let own = own();
         let rules = Rules {
+            driver: "devicemapper",
             grants: &[Grant::Tree, Grant::Thin],
             layer: &own,
             footprint: &[home(&format!("mnt/{own}"))],

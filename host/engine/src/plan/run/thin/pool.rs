@@ -1,5 +1,6 @@
 //! A home's pool, locked, active, and with nothing half done in it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,6 @@ use nacre_sys::{Error, FileLock, Mode, OFlags, dm, loop_device};
 
 use super::super::Done;
 use super::records::{BASE, FOLDER, PoolRecord, Records, Transaction, VolumeRecord};
-use crate::plan::check::KEPT_FILES as FILES;
 
 /// Both folders are the user's alone, as Docker's are.
 const MODE: u32 = 0o700;
@@ -86,7 +86,7 @@ pub(super) fn release(home: &Dir) -> Result<Vec<PathBuf>, Error> {
     }
     if matches!(made.storage, PoolStorage::Files(_)) {
         for name in [METADATA, DATA] {
-            let at = format!("{FILES}/{name}");
+            let at = file_of(home, name);
             let file = home.open_beneath(&at, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             if let Some(device) = loop_device::find(&File::from(file), &home.path().join(&at))? {
                 loop_device::detach(&device)?;
@@ -312,7 +312,7 @@ fn bring_to_life(home: &Dir, made: &ThinPool, new: bool) -> Result<Pool, Error> 
         PoolStorage::Files(on) => {
             let files = [(METADATA, on.metadata_bytes), (DATA, on.data_bytes)];
             if new {
-                home.ensure_dir(FILES, MODE)?;
+                home.ensure_dir(folder_of_files(home), MODE)?;
                 files.iter().try_for_each(|(name, bytes)| make_file(home, name, *bytes))?;
             }
             let [metadata, data] = files.map(|(name, _)| looped(home, name, pool.device().name()));
@@ -329,9 +329,18 @@ fn bring_to_life(home: &Dir, made: &ThinPool, new: bool) -> Result<Pool, Error> 
     Ok(pool)
 }
 
+/// The folder of a pool's files has the driver's name, as its home has.
+fn folder_of_files(home: &Dir) -> &str {
+    home.path().file_name().and_then(OsStr::to_str).unwrap_or_default()
+}
+
+fn file_of(home: &Dir, name: &str) -> String {
+    format!("{}/{name}", folder_of_files(home))
+}
+
 /// A file of a new pool, unless a crash left it there.
 fn make_file(home: &Dir, name: &str, bytes: u64) -> Done {
-    let at = format!("{FILES}/{name}");
+    let at = file_of(home, name);
     let io = |op, source| Error::Io { op, path: home.path().join(&at), source };
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(home.open_beneath(&at, flags, Mode::RUSR | Mode::WUSR)?);
@@ -343,7 +352,7 @@ fn make_file(home: &Dir, name: &str, bytes: u64) -> Done {
 
 /// A file of the pool as a block device.
 fn looped(home: &Dir, name: &str, pool: &str) -> Result<PathBuf, Error> {
-    let at = format!("{FILES}/{name}");
+    let at = file_of(home, name);
     let path = home.path().join(&at);
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match home.open_beneath(&at, flags, Mode::empty()) {
