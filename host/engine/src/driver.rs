@@ -158,6 +158,11 @@ impl Driver {
         Ok(is_kept(entry, self.name()) && (self.keeps_volumes() || crate::plan::run::has_pool(&self.roots)?))
     }
 
+    /// Whether it mounts writable layers that the union can mount too.
+    pub(crate) fn overlays(&self) -> bool {
+        self.grants().iter().any(|grant| matches!(grant, Grant::MountOverlay | Grant::MountUnion))
+    }
+
     /// Whether its layers may have volumes in a thin pool.
     pub(crate) fn keeps_volumes(&self) -> bool {
         self.grants().contains(&Grant::Thin)

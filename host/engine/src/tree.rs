@@ -2,7 +2,8 @@
 //!
 //! Most lie open at all times. The layers of some drivers can be read only while they are mounted
 //! (`difference::mounted` in wit/storage-driver.wit): these are mounted for as long as somebody reads them, as a
-//! container's tree is for its holders.
+//! container's tree is for its holders. What the union copied up in part is completed first, and stays so while the layer
+//! is read.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
 use nacre_store::{Container, Layer, LayerId};
 use nacre_sys::dir::Dir;
+use nacre_union::live::Settled;
 
 use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
@@ -22,6 +24,7 @@ pub(crate) struct Opened<'e, T> {
     // Dropped in this order: open directories keep a mount busy.
     what: T,
     held: Vec<Held<'e>>,
+    settled: Vec<Settled>,
 }
 
 /// A mount for as long as something is read.
@@ -44,18 +47,19 @@ impl<T> Deref for Opened<'_, T> {
 impl<'e, T> Opened<'e, T> {
     /// The same mounts for something that is made of this.
     pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Opened<'e, U> {
-        Opened { what: make(self.what), held: self.held }
+        Opened { what: make(self.what), held: self.held, settled: self.settled }
     }
 
     /// What is made of several, with the mounts of all of them.
     pub(crate) fn join<U>(all: Vec<Self>, make: impl FnOnce(Vec<T>) -> U) -> Opened<'e, U> {
-        let mut held = Vec::new();
+        let (mut held, mut settled) = (Vec::new(), Vec::new());
         let mut parts = Vec::with_capacity(all.len());
         for one in all {
             parts.push(one.what);
             held.extend(one.held);
+            settled.extend(one.settled);
         }
-        Opened { what: make(parts), held }
+        Opened { what: make(parts), held, settled }
     }
 }
 
@@ -77,9 +81,17 @@ impl Engine {
         container: &Container,
     ) -> Result<Opened<'_, (Dir, Whiteouts)>, Error> {
         let driver = self.driver(&container.driver)?;
-        self.open_layer(&driver, container.dir.as_str(), || {
-            Ok((self.chain(container)?, ContainerConfig::of(container)?.settings))
-        })
+        let settings = ContainerConfig::of(container)?.settings;
+        let settled = match driver.overlays() {
+            true => {
+                let mount = driver.mount(&self.chain(container)?, false, &settings)?;
+                crate::plan::run::settled(&mount.plan.steps, driver.roots())?
+            }
+            false => None,
+        };
+        let opened =
+            self.open_layer(&driver, container.dir.as_str(), || Ok((self.chain(container)?, settings)))?;
+        Ok(Opened { settled: Vec::from_iter(settled), ..opened })
     }
 
     /// A layer of an image.
@@ -103,7 +115,7 @@ impl Engine {
         chain: impl FnOnce() -> Result<(Chain, Vec<Setting>), Error>,
     ) -> Result<Opened<'_, (Dir, Whiteouts)>, Error> {
         if let Some(open) = driver.content(layer)? {
-            return Ok(Opened { what: open, held: Vec::new() });
+            return Ok(Opened { what: open, held: Vec::new(), settled: Vec::new() });
         }
         let (chain, settings) = chain()?;
         let holder = self.operation_holder()?;
@@ -115,6 +127,7 @@ impl Engine {
                 help: "leave --explain out".to_owned(),
             });
         }
-        Ok(Opened { what: (Dir::open(target)?, Whiteouts::None), held: vec![held] })
+        let what = (Dir::open(target)?, Whiteouts::None);
+        Ok(Opened { what, held: vec![held], settled: Vec::new() })
     }
 }

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use nacre_sys::Dir;
 
 use super::{ServeOptions, mount};
 use crate::layer::{Layer, Whiteouts};
+use crate::live::policy::Ranges;
 use crate::live::{Options, Settled, Tree};
 
 /// Directories to be served as one tree.
@@ -37,7 +39,12 @@ pub fn helper_main() {
     if words.next().is_some_and(|first| first == ARGUMENT) {
         let done = Service::parse(words).ok_or_else(|| "wrong arguments".to_owned()).and_then(|service| {
             leave_session();
-            let tree = service.open(Options::default())?;
+            let mut options = Options::default();
+            if service.whiteouts == Whiteouts::Overlay {
+                // Whoever else reads the layer settles it first. Of others, such as the kernel's aufs, that is not known.
+                options.copy_up = Arc::new(Ranges::default());
+            }
+            let tree = service.open(options)?;
             let mut options = ServeOptions::default();
             options.mount.read_only = service.upper.is_none();
             serve(tree, &service.at, &options, true)

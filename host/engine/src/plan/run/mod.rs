@@ -2,15 +2,15 @@
 
 mod subvolume;
 mod thin;
+mod union;
 pub(crate) mod zfs;
 
 use std::collections::BTreeSet;
 
-use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, MountUnion, OverlayOption, Sharing, Step};
-use nacre_plugin::types::{Place, Root, Whiteouts};
+use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, OverlayOption, Sharing, Step};
+use nacre_plugin::types::{Place, Root};
 use nacre_sys::mount::{self, OverlayMount, OverlayOptions};
 
-use nacre_union::fuse::Service;
 use rustix::fs::{Mode, OFlags};
 
 use super::Roots;
@@ -26,6 +26,8 @@ pub(crate) struct StepFault {
     /// What the kernel said.
     pub source: nacre_sys::Error,
 }
+
+pub(crate) use union::settled;
 
 pub(crate) use thin::{delete as delete_volume, has_pool, layers as volumes, release as release_pool};
 
@@ -110,7 +112,7 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::ZfsDestroySnapshot(s) => zfs::destroy_snapshot(roots, s),
         Step::MountZfs(s) => zfs::mount(roots, s),
         Step::MountAufs(s) => mount_aufs(roots, s),
-        Step::MountUnion(s) => mount_union(roots, s),
+        Step::MountUnion(s) => union::mount(roots, s),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
@@ -227,6 +229,15 @@ fn mount_overlay(roots: &Roots, s: &MountOverlay) -> Done {
         Some(u) => Some((roots.open_own(&u.upper)?, roots.open_own(&u.work)?)),
         None => None,
     };
+    let incomplete = |error: nacre_union::Error| nacre_sys::Error::Mount {
+        kind: "overlay",
+        target: roots.absolute(&s.target),
+        step: "complete the writable layer".to_owned(),
+        log: Vec::new(),
+        source: std::io::Error::other(error.to_string()),
+    };
+    let settled = s.upper.as_ref().map(|u| union::settle(roots, u, &s.lowers, &s.target));
+    let _settled = settled.transpose().map_err(incomplete)?;
     let mut overlay = OverlayMount::new(lowers).options(options(&s.options));
     if let Some((upper, work)) = upper {
         overlay = overlay.upper(upper, work);
@@ -238,26 +249,6 @@ fn mount_aufs(roots: &Roots, s: &MountAufs) -> Done {
     let lowers = s.lowers.iter().map(|place| roots.open_place(place)).collect::<Result<Vec<_>, _>>()?;
     let upper = s.upper.as_ref().map(|place| roots.open_own(place)).transpose()?;
     mount::aufs(&lowers, upper.as_ref(), &roots.open_own(&s.target)?)
-}
-
-/// The server opens the directories by their paths: it is another process, and outlives this one.
-fn mount_union(roots: &Roots, s: &MountUnion) -> Done {
-    let lowers = s.lowers.iter().map(|place| roots.open_place(place)?.real_path());
-    let upper = s.upper.as_ref().map(|u| {
-        Ok::<_, nacre_sys::Error>((
-            roots.open_own(&u.upper)?.real_path()?,
-            roots.open_own(&u.work)?.real_path()?,
-        ))
-    });
-    nacre_union::fuse::start(&Service {
-        lowers: lowers.collect::<Result<_, _>>()?,
-        upper: upper.transpose()?,
-        at: roots.open_own(&s.target)?.real_path()?,
-        whiteouts: match s.format {
-            Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
-            Whiteouts::Overlay | Whiteouts::None => nacre_union::Whiteouts::Overlay,
-        },
-    })
 }
 
 fn options(given: &[OverlayOption]) -> OverlayOptions {
