@@ -53,7 +53,7 @@ fn what_changes_no_data_copies_none() {
         // A block may go for attributes.
         assert!(blocks(upper.join(name)) <= 4096, "{name} takes {}", blocks(upper.join(name)));
     }
-    assert_eq!(tree.counters().copied_bytes.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(tree.statistics().copied_bytes, 0);
     drop(tree);
     assert!(unsettled(&s.sub("work")).unwrap());
     let held = Settled::complete(layer("upper"), &s.sub("work"), [layer("lower")], options).unwrap();
@@ -210,7 +210,7 @@ fn many_threads_write_one_file() {
         bytes.fill((n % 4) as u8 + 1);
     }
     assert!(content(&tree.open_file(&inode, false, false).unwrap()) == expected);
-    assert_eq!(tree.counters().copied.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(tree.statistics().ranges, 1);
 }
 
 #[test]

@@ -75,6 +75,32 @@ fn any_container_of_stacked_directories_can_be_mounted_by_the_union() {
     nacre.assert_sound();
 }
 
+#[test]
+fn what_the_union_does_is_counted() {
+    let nacre = Nacre::on(FsKind::Ext4).unwrap().with_driver("fuse-overlay");
+    load(&nacre, &base());
+    assert!(nacre.rows(["stat"]).is_empty());
+    nacre.ok(["create", "--name", "box", "base:1", "/x"]);
+    let refused = nacre.run(["stat", "box"]).failed_with(4);
+    assert!(refused.stderr.contains("box is not mounted by nacre's own union"), "{refused}");
+    nacre.run(["stat", "nobody"]).failed_with(3);
+    let tree = PathBuf::from(nacre.ok(["mount", "box"]).trim());
+    let count = |field: &str| nacre.rows(["stat", "box"])[0][field].as_u64().unwrap();
+    assert_eq!(count("Others") + count("Whole"), 0);
+    let before = count("Lookups");
+    assert!(!tree.join("absent").exists());
+    assert!(count("Lookups") > before);
+    assert_eq!(count("Opens"), 0);
+    std::fs::read(tree.join("same")).unwrap();
+    assert_eq!(count("Opens"), 1);
+    std::fs::File::options().append(true).open(tree.join("same")).unwrap();
+    assert_eq!((count("Whole"), count("CopiedBytes")), (1, tree.join("same").metadata().unwrap().len()));
+    let table = nacre.ok(["stat"]);
+    assert!(table.starts_with("CONTAINER ") && table.contains("1 whole"), "{table}");
+    let_go(&nacre, "box");
+    nacre.assert_sound();
+}
+
 const LARGE: usize = 48 << 20;
 
 /// What the image's large file has, and with a write of a container in it.

@@ -9,6 +9,7 @@ pub mod internal;
 pub mod layer;
 pub mod script;
 pub mod shell;
+pub mod stat;
 pub mod system;
 pub mod why;
 

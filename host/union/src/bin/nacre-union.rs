@@ -48,7 +48,11 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("nacre-union: {why}");
+            // Who started the server reads what it says there, and has it from a mount that failed already.
+            match server {
+                true => print!("{why}"),
+                false => eprintln!("nacre-union: {why}"),
+            }
             ExitCode::FAILURE
         }
     }
@@ -103,7 +107,7 @@ fn parse(words: &[String]) -> Result<Asked, String> {
     let [source, at] = plain.as_slice() else { return Err("a source and a mount point are needed".into()) };
     let mut asked = Asked {
         source: source.clone(),
-        at: at.into(),
+        at: std::path::absolute(at).map_err(|e| format!("{at}: {e}"))?,
         lowers: Vec::new(),
         upper: None,
         work: None,

@@ -98,6 +98,7 @@ impl Server {
     ) -> (u64, Option<Arc<BackingId>>) {
         let backing = if let Way::Direct(backing) = way { Some(backing) } else { None };
         let passthrough = backing.is_some();
+        self.tree.note_open(passthrough);
         (self.handles.insert(Handle { inode, file, write, node, passthrough }), backing)
     }
 

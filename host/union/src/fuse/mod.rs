@@ -14,6 +14,7 @@ mod ops;
 mod reply;
 mod service;
 mod settle;
+mod stat;
 
 use std::io;
 use std::path::Path;
@@ -30,6 +31,7 @@ use crate::live::Tree;
 use handles::Handles;
 pub use service::{Service, helper_main, launch, leave_session, serve, start};
 pub use settle::settle;
+pub use stat::statistics;
 
 /// How a tree is served.
 #[derive(Debug, Clone)]

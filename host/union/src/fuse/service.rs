@@ -69,8 +69,7 @@ pub fn start(service: &Service) -> Result<(), nacre_sys::Error> {
 
 /// Start a server, and wait until it has mounted or said why it has not.
 pub fn launch(mut command: Command) -> io::Result<()> {
-    let mut server =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/").spawn()?;
+    let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut said = String::new();
     if let Some(mut out) = server.stdout.take() {
         out.read_to_string(&mut said)?;
@@ -89,9 +88,11 @@ pub fn launch(mut command: Command) -> io::Result<()> {
     }))
 }
 
-/// Have nothing to do with the terminal and the signals of the session that this process was started in.
+/// Have nothing to do with the terminal and the signals of the session that this process was started in, nor with its
+/// directory.
 pub fn leave_session() {
     let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
 }
 
 /// Mount a tree and serve it until it is unmounted. With `told`, the process that [`launch`]ed this one is told how

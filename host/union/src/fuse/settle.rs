@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -71,19 +72,8 @@ pub(crate) fn is_request(name: &OsStr) -> bool {
 /// Ask the server of a mount to complete the files of its writable layer, and wait until it has. False where
 /// nothing is served there.
 pub fn settle(at: &Path) -> crate::Result<bool> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = match rustix::fs::open(at, flags, Mode::empty()) {
-        Ok(root) => root,
-        // The server was killed.
-        Err(Errno::NOTCONN | Errno::NOENT) => return Ok(false),
-        Err(e) => return Err(e).on("open", at, ""),
-    };
-    match rustix::fs::fstatfs(&root) {
-        Ok(found) if found.f_type == FUSE_SUPER_MAGIC => {}
-        Ok(_) | Err(Errno::NOTCONN) => return Ok(false),
-        Err(e) => return Err(e).on("statfs", at, ""),
-    }
-    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root));
+    let Some(root) = served(at)? else { return Ok(false) };
+    let path = path_of(&root);
     let ask = |name: &str| rustix::fs::setxattr(&path, name, b"", XattrFlags::empty());
     let [privileged, other] = REQUESTS;
     match ask(privileged).or_else(|e| if e == Errno::PERM { ask(other) } else { Err(e) }) {
@@ -91,4 +81,25 @@ pub fn settle(at: &Path) -> crate::Result<bool> {
         Err(Errno::NOTCONN) => Ok(false),
         Err(e) => Err(e).on("settle", at, ""),
     }
+}
+
+/// The root of a mount that may be served by such a server; none where nothing is served.
+pub(super) fn served(at: &Path) -> crate::Result<Option<OwnedFd>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = match rustix::fs::open(at, flags, Mode::empty()) {
+        Ok(root) => root,
+        // The server was killed.
+        Err(Errno::NOTCONN | Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(e).on("open", at, ""),
+    };
+    match rustix::fs::fstatfs(&root) {
+        Ok(found) if found.f_type == FUSE_SUPER_MAGIC => Ok(Some(root)),
+        Ok(_) | Err(Errno::NOTCONN) => Ok(None),
+        Err(e) => Err(e).on("statfs", at, ""),
+    }
+}
+
+/// A path for calls that take no descriptor opened for its path alone.
+pub(super) fn path_of(root: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", root.as_raw_fd())
 }

@@ -14,7 +14,7 @@ use super::inode::Inode;
 use super::place::Place;
 use super::policy::{CopyUp, CopyUpKind};
 use super::ranges::Begun;
-use super::{Result, Tree, Upper, sys_errno};
+use super::{Counters, Result, Tree, Upper, sys_errno};
 
 pub(crate) const CAPABILITIES: &[u8] = b"security.capability";
 
@@ -63,12 +63,12 @@ impl Tree {
         needed: Option<u64>,
     ) -> Result<Option<Begun<'a>>> {
         let made = Place::At(top.work.clone(), temp.into());
-        self.counters.copied.fetch_add(1, Ordering::Relaxed);
         match super::probe::kind(stat) {
             FileType::RegularFile => {
                 let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let to = rustix::fs::openat(&*top.work, temp, flags, Mode::RUSR | Mode::WUSR)?;
                 if let Some(begun) = self.begin_ranges(top, lower, stat, temp, &to, needed)? {
+                    Counters::one(&self.counters.ranges);
                     return Ok(Some(begun));
                 }
                 self.copy_data(lower, stat, &to, needed)?;
@@ -83,6 +83,7 @@ impl Tree {
             }
             kind => rustix::fs::mknodat(&*top.work, temp, kind, Mode::RUSR, stat.st_rdev)?,
         }
+        Counters::one(&self.counters.others);
         self.dress(lower, &made, stat).map(|()| None)
     }
 
@@ -124,6 +125,7 @@ impl Tree {
         let asked = asked(stat, to, needed)?;
         let CopyUp { size, needed, .. } = asked;
         if needed == 0 {
+            Counters::one(&self.counters.others);
             return Ok(());
         }
         let from = lower.open(OFlags::RDONLY)?;
@@ -134,9 +136,12 @@ impl Tree {
         };
         let copied = nacre_sys::copy_file_data(&from, to, needed, size, share);
         match copied.map_err(io)? {
-            DataCopy::Shared => self.counters.shared.fetch_add(1, Ordering::Relaxed),
-            DataCopy::Written(bytes) => self.counters.copied_bytes.fetch_add(bytes, Ordering::Relaxed),
-        };
+            DataCopy::Shared => Counters::one(&self.counters.shared),
+            DataCopy::Written(bytes) => {
+                Counters::one(&self.counters.whole);
+                self.counters.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
         Ok(())
     }
 
@@ -219,7 +224,7 @@ impl Tree {
         });
         done.inspect_err(|_| top.discard(&temp))?;
         let _ = rustix::fs::futimens(&*above, &times(&before));
-        self.counters.copied.fetch_add(1, Ordering::Relaxed);
+        Counters::one(&self.counters.others);
         let real = rustix::fs::fstat(&*made)?;
         {
             let mut state = inode.state.lock();

@@ -17,6 +17,7 @@
 mod attrs;
 mod cache;
 mod copyup;
+mod counters;
 mod create;
 mod file;
 mod inode;
@@ -37,7 +38,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use nacre_sys::Dir;
 use parking_lot::{Mutex, RwLock};
@@ -53,7 +54,10 @@ use policy::{Auto, CachePolicy, CopyUpPolicy, Lru, NewestFirst, SearchPolicy};
 use probe::Found;
 use ranges::{Ranges, Registry};
 
+pub(crate) use counters::Counters;
+
 pub use attrs::{Attributes, SetAttributes, TimeToSet};
+pub use counters::Statistics;
 pub use create::{New, Owner};
 pub use file::File;
 pub use inode::Inode;
@@ -109,21 +113,6 @@ impl Default for Options {
             copy_up: Arc::new(Auto),
         }
     }
-}
-
-/// What happened since the tree was opened.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Names that were searched for.
-    pub lookups: AtomicU64,
-    /// Looks into a read-only layer.
-    pub probes: AtomicU64,
-    /// Files whose data was shared when they were copied up.
-    pub shared: AtomicU64,
-    /// Files, directories and others that were copied up.
-    pub copied: AtomicU64,
-    /// Bytes that were written for that.
-    pub copied_bytes: AtomicU64,
 }
 
 /// The writable layer.
@@ -254,8 +243,17 @@ impl Tree {
     }
 
     /// What happened so far.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn statistics(&self) -> Statistics {
+        self.counters.read()
+    }
+
+    /// A file was opened, and the kernel reads and writes it itself or not.
+    #[cfg(feature = "fuse")]
+    pub(crate) fn note_open(&self, passthrough: bool) {
+        Counters::one(&self.counters.opens);
+        if passthrough {
+            Counters::one(&self.counters.passthrough);
+        }
     }
 
     /// An inode that was found before and not forgotten since.
@@ -269,7 +267,7 @@ impl Tree {
     /// What a name in a directory is; none where there is nothing. It is known until it is forgotten as often
     /// as it was found.
     pub fn lookup(&self, parent: &Arc<Inode>, name: &OsStr) -> Result<Option<(Arc<Inode>, Attributes)>> {
-        self.counters.lookups.fetch_add(1, Ordering::Relaxed);
+        Counters::one(&self.counters.lookups);
         let _tree = self.names.read();
         match self.probe(parent, name)? {
             Some(found) => self.adopt(parent, name, found).map(Some),

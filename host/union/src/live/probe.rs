@@ -1,7 +1,6 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use nacre_sys::Dir;
 use rustix::fs::{AtFlags, FileType, Stat};
@@ -9,7 +8,7 @@ use rustix::io::Errno;
 
 use super::inode::{Inode, Part, Parts};
 use super::place::Place;
-use super::{Result, Tree, errno};
+use super::{Counters, Result, Tree, errno};
 use crate::layer::{Whiteouts, has_whiteout_file};
 
 /// What one layer has under a name.
@@ -101,13 +100,15 @@ impl Tree {
 /// Search the read-only layers that take part in a directory, the newest first.
 pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) -> Result<Option<Found>> {
     let mut start = 0;
-    if let Some(names) = tree.known_names(inode, parts)? {
+    let counters = &tree.counters;
+    let names = tree.known_names(inode, parts)?;
+    Counters::one(if names.is_some() { &counters.hits } else { &counters.misses });
+    if let Some(names) = &names {
         match names.part(name) {
             Some(part) => start = part,
             None => return Ok(None),
         }
     }
-    let counters = &tree.counters;
     let wanted = tree.search.layers(tree.path_in_layer(parts), name);
     let mut found: Option<(Stat, Vec<Part>)> = None;
     let mut wasted = 0;
@@ -115,7 +116,9 @@ pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) ->
         if wanted.as_ref().is_some_and(|wanted| !wanted.contains(part.layer)) {
             continue;
         }
-        counters.probes.fetch_add(1, Ordering::Relaxed);
+        if names.is_none() {
+            Counters::one(&counters.probes);
+        }
         let stat = match find(part.whiteouts, &part.dir, name)? {
             Here::Absent => {
                 wasted += 1;

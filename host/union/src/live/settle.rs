@@ -6,7 +6,7 @@ use rustix::fs::FlockOperation;
 
 use super::inode::Inode;
 use super::ranges::{FOLDER, Ranges, locked};
-use super::{Options, Result, Tree};
+use super::{Counters, Options, Result, Tree};
 use crate::error::Context;
 use crate::layer::Layer;
 
@@ -53,8 +53,7 @@ impl Tree {
     /// Copy what a file of the writable layer lacks, so that it has all of its data.
     pub fn settle(&self, inode: &Inode) -> Result<()> {
         let Some(ranges) = inode.ranges() else { return Ok(()) };
-        while !ranges.settle_some(STEP)? {}
-        self.let_go(&ranges);
+        self.settle_while(&ranges, || true)?;
         self.sweep();
         Ok(())
     }
@@ -117,6 +116,7 @@ impl Tree {
 
     /// Close what was open for a file that is complete.
     fn let_go(&self, ranges: &Ranges) {
+        Counters::one(&self.counters.settled);
         let Ok(stat) = ranges.stat() else { return };
         let real = (stat.st_dev, stat.st_ino);
         let table = self.table.lock();
