@@ -5,6 +5,7 @@ mod thin;
 pub(crate) mod zfs;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, MountUnion, OverlayOption, Sharing, Step};
 use nacre_plugin::types::{Place, Root, Whiteouts};
@@ -34,11 +35,20 @@ const MANY_LOWERS: usize = 200;
 
 type Done = Result<(), nacre_sys::Error>;
 
-/// Run all steps. `boundary` is called before the first one, and after each.
-pub(crate) fn run(steps: &[Step], roots: &Roots, mut boundary: impl FnMut(usize)) -> Result<(), StepFault> {
+/// Run all steps. `serving` is for the server of a union; `boundary` is called before the first one, and after each.
+pub(crate) fn run(
+    steps: &[Step],
+    roots: &Roots,
+    serving: &OsStr,
+    mut boundary: impl FnMut(usize),
+) -> Result<(), StepFault> {
     boundary(0);
     for (i, step) in steps.iter().enumerate() {
-        run_step(step, roots).map_err(|source| StepFault { number: i + 1, kind: step.name(), source })?;
+        run_step(step, roots, serving).map_err(|source| StepFault {
+            number: i + 1,
+            kind: step.name(),
+            source,
+        })?;
         boundary(i + 1);
     }
     Ok(())
@@ -82,7 +92,7 @@ pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
     Ok(())
 }
 
-fn run_step(step: &Step, roots: &Roots) -> Done {
+fn run_step(step: &Step, roots: &Roots, serving: &OsStr) -> Done {
     match step {
         Step::MakeDir(s) => roots.own(&s.at)?.make_dir(&s.at.path, s.mode).map(drop),
         Step::EnsureDir(s) => roots.own(&s.at)?.ensure_dir(&s.at.path, s.mode).map(drop),
@@ -110,7 +120,7 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::ZfsDestroySnapshot(s) => zfs::destroy_snapshot(roots, s),
         Step::MountZfs(s) => zfs::mount(roots, s),
         Step::MountAufs(s) => mount_aufs(roots, s),
-        Step::MountUnion(s) => mount_union(roots, s),
+        Step::MountUnion(s) => mount_union(roots, s, serving),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
@@ -241,7 +251,7 @@ fn mount_aufs(roots: &Roots, s: &MountAufs) -> Done {
 }
 
 /// The server opens the directories by their paths: it is another process, and outlives this one.
-fn mount_union(roots: &Roots, s: &MountUnion) -> Done {
+fn mount_union(roots: &Roots, s: &MountUnion, serving: &OsStr) -> Done {
     let lowers = s.lowers.iter().map(|place| roots.open_place(place)?.real_path());
     let upper = s.upper.as_ref().map(|u| {
         Ok::<_, nacre_sys::Error>((
@@ -249,7 +259,7 @@ fn mount_union(roots: &Roots, s: &MountUnion) -> Done {
             roots.open_own(&u.work)?.real_path()?,
         ))
     });
-    nacre_union::fuse::start(&Service {
+    let service = Service {
         lowers: lowers.collect::<Result<_, _>>()?,
         upper: upper.transpose()?,
         at: roots.open_own(&s.target)?.real_path()?,
@@ -257,7 +267,8 @@ fn mount_union(roots: &Roots, s: &MountUnion) -> Done {
             Whiteouts::Aufs => nacre_union::Whiteouts::Aufs,
             Whiteouts::Overlay | Whiteouts::None => nacre_union::Whiteouts::Overlay,
         },
-    })
+    };
+    nacre_union::fuse::start(&service, serving)
 }
 
 fn options(given: &[OverlayOption]) -> OverlayOptions {
@@ -289,7 +300,7 @@ mod tests {
         let layer = "a".repeat(64);
         std::fs::create_dir_all(home.join("common").join(&layer)).unwrap();
         let place = |path: &str| Place { root: Root::Home, path: path.to_owned() };
-        let remove = |path: &str| run_step(&Step::RemoveTree(place(path)), &roots);
+        let remove = |path: &str| run_step(&Step::RemoveTree(place(path)), &roots, OsStr::new(""));
         remove("common").unwrap_err();
         remove(&format!("common/{layer}")).unwrap();
         remove("common").unwrap();
