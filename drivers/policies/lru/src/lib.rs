@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn what_was_used_longest_ago_goes_first() {
         let mut cache = Lru::open(100, &[]);
-        [1, 2, 3].map(|key| cache.admitted(key, 40));
+        (1..=3).for_each(|key| cache.admitted(key, 40));
         cache.accessed(&[1, 9]);
         assert_eq!(cache.victim(), Some(2));
         cache.removed(2);

@@ -13,11 +13,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use nacre_archive::digest::Digest;
+use nacre_plugin::SearchComponent;
 use nacre_plugin::plan::Place;
 use nacre_plugin::searching::{Entry, EntryKind};
 use nacre_plugin::types::LayerKind;
 use nacre_sys::dir::Dir;
-use nacre_union::ContentKind;
+use nacre_union::{ContentKind, Layer};
 
 use super::{Chosen, OWN};
 use crate::components::Found;
@@ -138,17 +139,8 @@ impl Engine {
         (found, chosen): (&Found, &Chosen),
     ) -> Result<bool, Error> {
         let Some(content) = driver.content(layer)? else { return Ok(true) };
-        let content = crate::diff::layer(content);
-        let mut contents = content.contents().map(|entry| Ok::<_, Error>(entry_of(entry?)));
-        let batches = std::iter::from_fn(|| {
-            let batch: Result<Vec<Entry>, Error> = contents.by_ref().take(BATCH).collect();
-            if matches!(&batch, Ok(batch) if batch.is_empty()) { None } else { Some(batch) }
-        });
         let mut policy = found.component.search_policy(chosen.settings.clone())?;
-        let Some(index) = policy.index(batches)? else { return Ok(false) };
-        let mut file = MAGIC.to_vec();
-        file.extend_from_slice(Digest::of(&index).hex().as_bytes());
-        file.extend_from_slice(&index);
+        let Some(file) = file_of(&mut policy, &crate::diff::layer(content))? else { return Ok(false) };
         let folder = Path::new(OWN).join(INDEXES).join(layer);
         let root = Dir::open(self.root())?;
         [Path::new(OWN), &Path::new(OWN).join(INDEXES), &folder]
@@ -161,6 +153,20 @@ impl Engine {
         }
         Ok(true)
     }
+}
+
+/// The file of the index that a policy makes of a layer; none where it makes none.
+pub(super) fn file_of(policy: &mut SearchComponent, layer: &Layer) -> Result<Option<Vec<u8>>, Error> {
+    let mut contents = layer.contents().map(|entry| Ok::<_, Error>(entry_of(entry?)));
+    let batches = std::iter::from_fn(|| {
+        let batch: Result<Vec<Entry>, Error> = contents.by_ref().take(BATCH).collect();
+        if matches!(&batch, Ok(batch) if batch.is_empty()) { None } else { Some(batch) }
+    });
+    let Some(index) = policy.index(batches)? else { return Ok(None) };
+    let mut file = MAGIC.to_vec();
+    file.extend_from_slice(Digest::of(&index).hex().as_bytes());
+    file.extend_from_slice(&index);
+    Ok(Some(file))
 }
 
 fn entry_of((path, kind): (PathBuf, ContentKind)) -> Entry {

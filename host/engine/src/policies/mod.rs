@@ -11,6 +11,8 @@ mod record;
 mod search;
 mod serve;
 mod table;
+#[cfg(test)]
+mod tests;
 mod way;
 
 use std::ffi::OsString;
@@ -118,20 +120,21 @@ impl Engine {
     /// The policy of that name, and what its server needs of it.
     fn policy(&self, name: Option<&str>, role: Role) -> Result<Option<(Found, Chosen)>, Error> {
         let Some(name) = name else { return Ok(None) };
-        let help = || Some("`nacre driver ls` lists the policies that are here".to_owned());
         let found = match is_file(name) {
             true => self.component_of_file(Path::new(name))?,
             false => self.component(name).map_err(|error| match error {
-                Error::DriverAbsent { .. } => Error::Usage {
-                    what: format!("no {role} is called {}", name.escape_debug()),
-                    help: help(),
-                },
+                Error::DriverAbsent { .. } => {
+                    Error::NotFound { kind: "policy", name: name.escape_debug().to_string() }
+                }
                 other => other,
             })?,
         };
         let description = found.component.description();
         if !description.roles.contains(&role) {
-            return Err(Error::Usage { what: format!("{} is no {role}", description.name), help: help() });
+            return Err(Error::Usage {
+                what: format!("{} is no {role}", description.name),
+                help: Some("`nacre driver ls` lists the policies that are here".to_owned()),
+            });
         }
         let file = match found.origin {
             Origin::BuiltIn => None,

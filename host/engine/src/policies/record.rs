@@ -97,6 +97,16 @@ impl Engine {
         read(&self.record_path(layer)).map(|(_, faults)| faults).unwrap_or_default()
     }
 
+    /// The same of all containers, in words.
+    pub(crate) fn all_policy_faults(&self) -> Result<Vec<String>, Error> {
+        let containers = self.store.read(|view| view.containers(true))?;
+        let faults = |container: &nacre_store::Container| {
+            let words = |fault| format!("{}: {fault}", container.name);
+            self.policy_faults(container.dir.as_str()).into_iter().map(words).collect::<Vec<_>>()
+        };
+        Ok(containers.iter().flat_map(faults).collect())
+    }
+
     /// Whether a layer's last mount has the policies that are asked for.
     pub(crate) fn has_policies(&self, layer: &str, asked: &crate::types::UnionPolicies) -> bool {
         let (head, _) = read(&self.record_path(layer)).unwrap_or_default();
