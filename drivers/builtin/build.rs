@@ -11,5 +11,13 @@ fn main() -> std::process::ExitCode {
         "../fuse-overlay",
         "../devicemapper",
         "../vfs",
+        "../policies/newest-first",
+        "../policies/bloom",
+        "../policies/path-index",
+        "../policies/lru",
+        "../policies/s3-fifo",
+        "../policies/sieve",
+        "../policies/auto",
+        "../policies/whole",
     ])
 }

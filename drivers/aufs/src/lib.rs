@@ -26,7 +26,7 @@ use nacre_driver_sdk::{
     CommitRequest, CreateRequest, Created, DepthFault, Description, Difference, Example, Facts, Grant,
     HomeLayout, LayerKind, MountRequest, Mounted, OverlayUpper, Place, Plan, Refusal, Requirement, Role,
     Setting, Step, StorageDriver, Suitability, Whiteouts, ensure_dir, home, layer_id, make_dir, mount_aufs,
-    mount_bind, mount_union, remove_tree, unmount, write_file,
+    mount_bind, mount_union, remove_tree, union_options, unmount, write_file,
 };
 
 /// The driver.
@@ -87,7 +87,7 @@ impl StorageDriver for Aufs {
             summary: "One folder for each layer, in Docker's layout, stacked by the kernel's aufs or nacre's union.".into(),
             roles: vec![Role::StorageDriver],
             grants: vec![Grant::Tree, Grant::MountAufs, Grant::MountUnion, Grant::MountBind],
-            options: vec![],
+            options: union_options().into(),
         }
     }
 
@@ -161,7 +161,7 @@ impl StorageDriver for Aufs {
                 steps.extend([ensure_dir(home(WORK), 0o710), ensure_dir(work.clone(), 0o700)]);
             }
             let upper = upper.map(|upper| OverlayUpper { upper, work });
-            steps.push(mount_union(lowers, upper, &target, Whiteouts::Aufs));
+            steps.push(mount_union(lowers, upper, &target, Whiteouts::Aufs, &request.settings));
         }
         Ok(Mounted { steps, target })
     }

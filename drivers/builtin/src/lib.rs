@@ -15,9 +15,12 @@ pub struct Builtin {
 
 macro_rules! builtin {
     ($name:literal) => {
+        builtin!("driver", $name)
+    };
+    ($kind:literal, $name:literal) => {
         Builtin {
             name: $name,
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/nacre-driver-", $name, ".wasm")),
+            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/nacre-", $kind, "-", $name, ".wasm")),
         }
     };
 }
@@ -37,8 +40,25 @@ pub static BUILTIN: &[Builtin] = &[
 /// nacre's own selection policy.
 pub static SELECTION: Builtin = builtin!("selection");
 
+/// The policies of the union: for its search, its cache, and its copy-up.
+pub static POLICIES: &[Builtin] = &[
+    builtin!("policy", "newest-first"),
+    builtin!("policy", "bloom"),
+    builtin!("policy", "path-index"),
+    builtin!("policy", "lru"),
+    builtin!("policy", "s3-fifo"),
+    builtin!("policy", "sieve"),
+    builtin!("policy", "auto"),
+    builtin!("policy", "whole"),
+];
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Builtin> {
+    BUILTIN.iter().chain([&SELECTION]).chain(POLICIES)
+}
+
 /// The one with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Builtin> {
-    BUILTIN.iter().find(|builtin| builtin.name == name)
+    all().find(|builtin| builtin.name == name)
 }

@@ -7,7 +7,7 @@ use nacre_driver_overlay2::{Overlay2, limit};
 use nacre_driver_sdk::{
     Call, CommitRequest, CreateRequest, Created, Description, Difference, Example, Facts, Grant, HomeLayout,
     LayerKind, MountRequest, Mounted, OverlayFacts, OverlayUpper, Place, Plan, Refusal, Requirement, Role,
-    Setting, Step, StorageDriver, Suitability, Whiteouts, ensure_dir, home, mount_union,
+    Setting, Step, StorageDriver, Suitability, Whiteouts, ensure_dir, home, mount_union, union_options,
 };
 
 /// The driver.
@@ -33,11 +33,11 @@ fn for_union(facts: &Facts) -> Facts {
 }
 
 /// In place: the component is smaller for it.
-fn by_union(steps: &mut [Step]) {
+fn by_union(steps: &mut [Step], settings: &[Setting]) {
     for step in steps {
         if let Step::MountOverlay(it) = step {
             let (lowers, upper) = (std::mem::take(&mut it.lowers), it.upper.take());
-            *step = mount_union(lowers, upper, &it.target, Whiteouts::Overlay);
+            *step = mount_union(lowers, upper, &it.target, Whiteouts::Overlay, settings);
         }
     }
 }
@@ -50,7 +50,7 @@ impl StorageDriver for FuseOverlay {
             summary: "One folder for each layer, in overlay2's layout, stacked by nacre's own union.".into(),
             roles: vec![Role::StorageDriver],
             grants: vec![Grant::Tree, Grant::MountUnion, Grant::MountBind, Grant::Limit],
-            options: limit::options().into(),
+            options: limit::options().into_iter().chain(union_options()).collect(),
         }
     }
 
@@ -83,7 +83,7 @@ impl StorageDriver for FuseOverlay {
 
     fn mount(facts: &Facts, request: &MountRequest) -> Result<Mounted, Refusal> {
         let mut mounted = Overlay2::mount(&for_union(facts), request)?;
-        by_union(&mut mounted.steps);
+        by_union(&mut mounted.steps, &request.settings);
         Ok(mounted)
     }
 
@@ -126,7 +126,7 @@ impl StorageDriver for FuseOverlay {
             }),
             steps: vec![
                 ensure_dir(merged.clone(), 0o700),
-                mount_union(lowers, Some(upper), &merged, Whiteouts::Overlay),
+                mount_union(lowers, Some(upper), &merged, Whiteouts::Overlay, &[]),
             ],
         }]
     }

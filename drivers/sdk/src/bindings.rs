@@ -40,3 +40,42 @@ pub mod selection_policy {
         generate_all,
     });
 }
+
+pub mod search_policy {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "nacre:storage/search-policy-role",
+        additional_derives: [PartialEq, Eq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "__export_search_policy",
+        default_bindings_module: "nacre_driver_sdk::bindings::search_policy",
+        with: { "nacre:storage/types@0.1.0": super::storage_driver::nacre::storage::types },
+        generate_all,
+    });
+}
+
+pub mod cache_policy {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "nacre:storage/cache-policy-role",
+        additional_derives: [PartialEq, Eq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "__export_cache_policy",
+        default_bindings_module: "nacre_driver_sdk::bindings::cache_policy",
+        with: { "nacre:storage/types@0.1.0": super::storage_driver::nacre::storage::types },
+        generate_all,
+    });
+}
+
+pub mod copy_up_policy {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "nacre:storage/copy-up-policy-role",
+        additional_derives: [PartialEq, Eq, Clone],
+        pub_export_macro: true,
+        export_macro_name: "__export_copy_up_policy",
+        default_bindings_module: "nacre_driver_sdk::bindings::copy_up_policy",
+        with: { "nacre:storage/types@0.1.0": super::storage_driver::nacre::storage::types },
+        generate_all,
+    });
+}

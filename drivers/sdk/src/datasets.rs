@@ -1,9 +1,6 @@
 //! The steps of ZFS, and of aufs.
 
-use crate::{
-    MountAufs, MountUnion, MountZfs, OverlayUpper, Place, Step, Whiteouts, ZfsClone, ZfsProperty, ZfsSet,
-    ZfsSnapshot,
-};
+use crate::{MountAufs, MountZfs, Place, Step, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot};
 
 /// Make an empty file system of ZFS.
 pub fn zfs_create(dataset: impl Into<String>) -> Step {
@@ -46,15 +43,4 @@ pub fn mount_zfs(source: impl Into<String>, target: &Place, read_only: bool) -> 
 #[must_use]
 pub fn mount_aufs(upper: Option<Place>, lowers: Vec<Place>, target: &Place) -> Step {
     Step::MountAufs(MountAufs { upper, lowers, target: target.clone() })
-}
-
-/// Mount directories as one tree by nacre's own union; `lowers` has the topmost first.
-#[must_use]
-pub fn mount_union(
-    lowers: Vec<Place>,
-    upper: Option<OverlayUpper>,
-    target: &Place,
-    format: Whiteouts,
-) -> Step {
-    Step::MountUnion(MountUnion { lowers, upper, target: target.clone(), format })
 }

@@ -107,15 +107,19 @@
 #[doc(hidden)]
 pub mod bindings;
 
+pub mod cache;
+pub mod copy_up;
 mod datasets;
 mod driver;
 pub mod log;
 mod place;
+pub mod search;
 pub mod selection;
 mod settings;
 pub mod state;
 mod steps;
 mod thin;
+mod union;
 
 pub use bindings::described::exports::nacre::storage::component::{
     Description, Grant, OptionSpec, OptionType, Role,
@@ -134,8 +138,7 @@ pub use bindings::storage_driver::nacre::storage::types::{
     OptionReason, OverlayFacts, Place, Requirement, Root, Setting, Whiteouts, ZfsFacts,
 };
 pub use datasets::{
-    mount_aufs, mount_union, mount_zfs, zfs_clone, zfs_create, zfs_destroy, zfs_destroy_snapshot, zfs_set,
-    zfs_snapshot,
+    mount_aufs, mount_zfs, zfs_clone, zfs_create, zfs_destroy, zfs_destroy_snapshot, zfs_set, zfs_snapshot,
 };
 #[doc(hidden)]
 pub use driver::Exported;
@@ -150,3 +153,4 @@ pub use steps::{
 pub use thin::{
     thin_activate, thin_create, thin_deactivate, thin_delete, thin_mount, thin_pool, thin_snapshot, thin_sync,
 };
+pub use union::{mount_union, union_options};

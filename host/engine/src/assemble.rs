@@ -6,10 +6,11 @@ use std::sync::Arc;
 use nacre_archive::digest::{ChainId, DiffId, Digest, ImageId};
 use nacre_archive::image::config::ImageConfig;
 use nacre_archive::reference::Reference;
+use nacre_plugin::types::LayerKind;
 use nacre_store::{Image, Layer, NewImage};
 use nacre_sys::sync::syncfs;
 
-use crate::driver::{Driver, Operation};
+use crate::driver::{Chain, Driver, Operation};
 use crate::filling::{Filled, Sealed};
 use crate::{Engine, Error, crash};
 
@@ -90,6 +91,11 @@ impl Engine {
             layer.keep();
         }
         crash::at(Operation::Create, "image");
+        if let Some(layer) = below.first() {
+            let parents = below.get(1..).unwrap_or_default().to_vec();
+            let chain = Chain { layer: layer.clone(), kind: LayerKind::Image, parents };
+            self.index_new_image(driver, &chain);
+        }
         Ok(image)
     }
 

@@ -55,7 +55,7 @@ pub(crate) fn is_file(driver: &str) -> bool {
 
 /// The component that ships with nacre under a name.
 pub(crate) fn built_in(name: &str) -> Option<&'static Builtin> {
-    nacre_drivers::find(name).or(Some(&nacre_drivers::SELECTION).filter(|policy| policy.name == name))
+    nacre_drivers::find(name)
 }
 
 /// The bytes of a component's file; of one that is larger than any may be, as many as it takes to be refused.
@@ -221,10 +221,11 @@ impl Engine {
         }
         let mut judged = None;
         match built_in(name) {
-            Some(builtin) if builtin.name == nacre_drivers::SELECTION.name => {}
-            Some(builtin) => {
+            Some(builtin) if nacre_drivers::BUILTIN.iter().any(|driver| driver.name == name) => {
                 judged = Some(self.refuse_other_unmounts(name, self.built_in_component(builtin)?)?);
             }
+            // A policy has no mounts.
+            Some(_) => {}
             None => self.refuse_to_orphan(name, force)?,
         }
         self.store.durable(|tx| {

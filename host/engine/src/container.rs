@@ -227,6 +227,7 @@ impl Engine {
                 },
             },
             "MountHolders": holders,
+            "UnionPolicies": self.mount_policies(container.dir.as_str()),
             "SizeRw": self.writable_size(&container)?,
             "HostConfig": {
                 "NetworkMode": if config.host_network { "host" } else { "none" },

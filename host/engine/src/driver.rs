@@ -3,6 +3,7 @@
 //! Every method asks the component for a plan and checks it. Nothing here changes anything; see
 //! [`crate::journal`] for what happens to a plan.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use nacre_plugin::description::{Grant, OptionSpec};
@@ -63,6 +64,10 @@ pub(crate) struct Prepared {
     /// The layer that it is about.
     pub layer: String,
     pub steps: Plan,
+    /// What the server of a union that it mounts is told beside its directories ([`Engine::serving`]).
+    ///
+    /// [`Engine::serving`]: crate::Engine
+    pub serving: OsString,
 }
 
 /// A checked plan for a new layer.
@@ -288,7 +293,7 @@ impl Driver {
         check(&steps, &rules)
             .and_then(|()| place.map_or(Ok(()), |place| check_place(place, &rules)))
             .map_err(|source| self.refused(operation.name(), source))?;
-        Ok(Prepared { operation, layer: layer.to_owned(), steps })
+        Ok(Prepared { operation, layer: layer.to_owned(), steps, serving: OsString::new() })
     }
 
     fn check_place(&self, place: &Place, layer: &str) -> Result<(), Error> {
@@ -315,6 +320,11 @@ impl Driver {
     /// What it may do: what it asks for, and no more than was granted when it was installed.
     pub(crate) fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// Whether the user gave this word as an option's value, for all layers or for one whose settings are `own`.
+    pub(crate) fn is_word_of_user(&self, word: &str, own: &[Setting]) -> bool {
+        self.chosen.iter().chain(own).any(|setting| setting.value == word)
     }
 
     pub(crate) fn origin(&self) -> Origin {

@@ -42,7 +42,7 @@ pub enum Error {
     /// No such object.
     #[error("no such {kind}: {name}")]
     NotFound {
-        /// `image`, `container`, `layer`, `driver` or `path`.
+        /// `image`, `container`, `layer`, `driver`, `policy` or `path`.
         kind: &'static str,
         /// As it was asked for.
         name: String,
@@ -286,6 +286,7 @@ impl Error {
             Self::Usage { help, .. } => return help.clone(),
             Self::Conflict { help, .. } => return Some(help.clone()),
             Self::NotFound { kind: "image", .. } => "`nacre images` lists the images that are here",
+            Self::NotFound { kind: "policy", .. } => "`nacre driver ls` lists the policies that are here",
             Self::NotFound { kind: "container", .. } => "`nacre ps -a` lists the containers",
             Self::DriverAbsent { .. } => {
                 "`nacre driver ls` lists those that are; `nacre driver install FILE` installs one, and --driver FILE \

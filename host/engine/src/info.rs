@@ -51,6 +51,8 @@ pub struct Info {
     pub mounted: u64,
     /// Drivers that hold layers or containers here.
     pub drivers_in_use: Vec<DriverUse>,
+    /// The union's policies that were put aside, each with its container, in words.
+    pub policy_faults: Vec<String>,
 }
 
 /// What a driver holds.
@@ -73,6 +75,7 @@ impl Engine {
         let (images, layers, used) = self
             .store
             .read(|view| Ok((view.images()?.len(), view.layers(None)?.len(), view.driver_usage()?)))?;
+        let policy_faults = self.all_policy_faults()?;
         let facts = match &driver {
             Some(driver) => driver.facts().clone(),
             None => crate::facts::probe(&nacre_sys::dir::Dir::open(self.root())?)?,
@@ -96,6 +99,7 @@ impl Engine {
             containers: summaries.len() as u64,
             running: summaries.iter().filter(|c| c.state == crate::types::State::Running).count() as u64,
             mounted: summaries.iter().filter(|c| c.mounted).count() as u64,
+            policy_faults,
             drivers_in_use: used
                 .into_iter()
                 .map(|(name, layers, containers)| DriverUse { name, layers, containers })

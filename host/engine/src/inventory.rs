@@ -14,7 +14,7 @@ impl Engine {
     pub fn drivers(&self) -> Result<Vec<DriverSummary>, Error> {
         let current = self.selected_name()?;
         let (installed, used) = self.store.read(|view| Ok((view.components()?, view.driver_usage()?)))?;
-        let builtins = nacre_drivers::BUILTIN.iter().chain([&nacre_drivers::SELECTION]);
+        let builtins = nacre_drivers::all();
         let shadowed = |name: &str| installed.iter().any(|one| one.name == name);
         let mut drivers = Vec::new();
         for builtin in builtins.filter(|builtin| !shadowed(builtin.name)) {
@@ -41,9 +41,13 @@ impl Engine {
         for driver in &mut drivers {
             driver.current = Some(&driver.name) == current.as_ref() || driver.name == policy;
         }
-        let is_policy =
-            |driver: &DriverSummary| driver.roles.first() == Some(&Role::SelectionPolicy.to_string());
-        drivers.sort_by_key(|driver| (is_policy(driver), driver.name.clone()));
+        let roles = [Role::StorageDriver, Role::SelectionPolicy, Role::SearchPolicy, Role::CachePolicy];
+        let roles = roles.map(|role| Some(role.to_string()));
+        let place = |driver: &DriverSummary| {
+            let first = driver.roles.first().cloned();
+            roles.iter().position(|role| *role == first).unwrap_or(roles.len())
+        };
+        drivers.sort_by_key(|driver| (place(driver), driver.name.clone()));
         Ok(drivers)
     }
 }

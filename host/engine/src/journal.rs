@@ -6,6 +6,8 @@
 //! records that named it are *gone*: whoever finds it completes it. Either way no record ever names what
 //! is not there, and what is there without a record is in the journal.
 
+use std::ffi::OsStr;
+
 use nacre_plugin::plan::Step;
 use nacre_store::locks::Lock;
 use nacre_store::{Direction, Entry, JournalId, LayerId, NewEntry, StateChange, Tx};
@@ -93,6 +95,9 @@ impl Engine {
             }
             return Err(error);
         }
+        if plan.operation == Operation::Remove {
+            self.forget_policies_of(&plan.layer);
+        }
         self.finish(driver, entry, &plan.steps)?;
         crash::at(plan.operation, "record");
         Ok(())
@@ -131,7 +136,7 @@ impl Engine {
     pub(crate) fn run_steps(&self, driver: &Driver, plan: &Prepared) -> Result<(), Error> {
         let operation = plan.operation;
         let _span = tracing::debug_span!("plan", op = operation.name(), layer = plan.layer).entered();
-        run(&plan.steps, driver.roots(), |n| crash::at_step(operation, n))
+        run(&plan.steps, driver.roots(), &plan.serving, |n| crash::at_step(operation, n))
             .map_err(|fault| step_failed(driver, operation, fault))
     }
 
@@ -206,8 +211,11 @@ impl Engine {
                 Ok(())
             }
             Direction::Redo => {
-                run(&steps, driver.roots(), |_| {})
+                run(&steps, driver.roots(), OsStr::new(""), |_| {})
                     .map_err(|f| step_failed(&driver, Operation::named(&entry.new.op), f))?;
+                if entry.new.op == Operation::Remove.name() {
+                    self.forget_policies_of(&entry.new.subject);
+                }
                 self.finish(&driver, entry.id, &steps)
             }
         }
@@ -252,7 +260,7 @@ fn undo_plan(driver: &Driver, operation: &str, layer: &str, steps: &[Step]) -> R
     undo(steps, driver.roots()).map_err(|fault| step_failed(driver, Operation::named(operation), fault))?;
     if operation == Operation::Mount.name() {
         let rest = driver.unmount(layer)?;
-        run(&rest.steps, driver.roots(), |_| {})
+        run(&rest.steps, driver.roots(), OsStr::new(""), |_| {})
             .map_err(|fault| step_failed(driver, rest.operation, fault))?;
     }
     Ok(())

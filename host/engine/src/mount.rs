@@ -6,8 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nacre_plugin::plan::{MountUnion, Step};
-use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
+use nacre_plugin::types::{LayerKind, Setting};
 use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
@@ -15,10 +14,12 @@ use nacre_sys::mount::is_mount_point;
 use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
 use crate::journal::Durability;
+use crate::types::UnionPolicies;
+use crate::union::{NO_POLICIES, unite};
 use crate::{Engine, Error};
 
 /// The holder of a mount that a user asked for.
-const USER: &str = "user";
+pub(crate) const USER: &str = "user";
 /// The holder of a mount for one operation: this, the token of its process, and a word of its own.
 const OPERATION: &str = "op:";
 /// The holder of a mount for a container's process: this and the container's ID.
@@ -34,18 +35,6 @@ impl Engine {
     pub fn mount(&self, container: &str) -> Result<PathBuf, Error> {
         let container = self.find_container(container)?;
         self.hold_mount(&container, USER)
-    }
-
-    /// The same by nacre's own union in place of the kernel's overlayfs, whatever the driver plans. What is written
-    /// lies in the layer as overlayfs would have it.
-    ///
-    /// # Errors
-    /// The container's tree is mounted by something else, or its layers are whole trees.
-    pub fn mount_by_union(&self, container: &str) -> Result<PathBuf, Error> {
-        let container = self.find_container(container)?;
-        let driver = self.driver(&container.driver)?;
-        let settings = ContainerConfig::of(&container)?.settings;
-        self.hold_layer_by(&driver, &self.chain(&container)?, &settings, USER, By::Union)
     }
 
     /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
@@ -115,16 +104,17 @@ impl Engine {
         own: &[Setting],
         holder: &str,
     ) -> Result<PathBuf, Error> {
-        self.hold_layer_by(driver, chain, own, holder, By::Driver)
+        self.hold_layer_by(driver, chain, own, holder, None)
     }
 
-    fn hold_layer_by(
+    /// The same; with `union` by nacre's own union with these policies.
+    pub(crate) fn hold_layer_by(
         &self,
         driver: &Driver,
         chain: &Chain,
         own: &[Setting],
         holder: &str,
-        by: By,
+        union: Option<&UnionPolicies>,
     ) -> Result<PathBuf, Error> {
         let dir: LayerId = chain.layer.parse()?;
         let _lock = self.store.lock_mount(&dir)?;
@@ -135,15 +125,8 @@ impl Engine {
             if is_mounted(&mount.target)?
                 && !(has_lost_its_server(&mount.target) && self.detach(&mount.target)?)
             {
-                if by == By::Union && !is_union(&mount.target)? {
-                    return Err(Error::Conflict {
-                        what: format!(
-                            "it is mounted at {} already, by {}",
-                            mount.target.display(),
-                            mount.driver
-                        ),
-                        help: "stop or unmount it first".to_owned(),
-                    });
+                if let Some(policies) = union {
+                    self.refuse_other_mount(&mount, policies)?;
                 }
                 if !self.config.explain {
                     self.store.write(|tx| tx.add_holder(&mount, holder))?;
@@ -158,9 +141,11 @@ impl Engine {
             tracing::warn!(target = %mount.target.display(), "was unmounted behind nacre's back; mounting it again");
         }
         let mut mount = driver.mount(chain, chain.kind == LayerKind::Image, own)?;
-        if by == By::Union {
-            unite(&mut mount.plan.steps, driver.name())?;
+        if let Some(policies) = union {
+            unite(&mut mount.plan.steps, policies, driver.name())?;
         }
+        let user = union.unwrap_or(&NO_POLICIES);
+        mount.plan.serving = self.serving(driver, chain, &mount.plan.steps, (own, user))?;
         if lost || driver.roots().dir(mount.target.root).exists(&mount.target.path)? {
             self.clear_lost_mount(driver, &dir)?;
         }
@@ -218,7 +203,9 @@ impl Engine {
         let plan = driver.unmount(dir.as_str())?;
         let forget = |tx: &Tx<'_>| tx.drop_holder(dir, holder).map(drop);
         let restore = |tx: &Tx<'_>| tx.add_holder(&mount, holder).map(drop);
-        self.unmake(driver, &plan, forget, Some(restore))
+        self.unmake(driver, &plan, forget, Some(restore))?;
+        self.warn_of_policies(dir);
+        Ok(())
     }
 
     /// Let go what processes held that died. Costs one query where nothing is mounted.
@@ -325,48 +312,6 @@ impl Engine {
         Ok(all.into_iter().filter(|setting| names.contains(&setting.name.as_str())).collect())
     }
 }
-
-/// What mounts a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    /// Its driver.
-    Driver,
-    /// nacre's own union.
-    Union,
-}
-
-/// Have the union mount what the plan has overlayfs mount. The places are those that were checked.
-fn unite(steps: &mut [Step], driver: &str) -> Result<(), Error> {
-    let mut united = false;
-    for step in steps {
-        if let Step::MountOverlay(it) = step {
-            *step = Step::MountUnion(MountUnion {
-                lowers: std::mem::take(&mut it.lowers),
-                upper: it.upper.take(),
-                target: it.target.clone(),
-                format: Whiteouts::Overlay,
-            });
-        }
-        united |= matches!(step, Step::MountUnion(_));
-    }
-    if united {
-        return Ok(());
-    }
-    Err(Error::Usage {
-        what: format!(
-            "the union has nothing to unite: {driver} shows this container's layers in another way"
-        ),
-        help: Some("the union takes the place of the kernel's overlayfs: `nacre mount --explain` tells what is planned here".to_owned()),
-    })
-}
-
-fn is_union(target: &Path) -> Result<bool, Error> {
-    let found = rustix::fs::statfs(target).map_err(|e| Error::io("statfs", target, e))?;
-    Ok(found.f_type as u64 == FUSE_SUPER_MAGIC)
-}
-
-/// linux/magic.h.
-const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 
 /// A mount that somebody needs, and that this process does not see.
 fn not_visible(mount: &Mount) -> Error {

@@ -211,11 +211,16 @@ impl Engine {
         if let Some(host) = self.host.get() {
             return Ok(host);
         }
-        let cache = std::env::var_os("NACRE_CACHE").filter(|dir| !dir.is_empty());
-        let cache = cache.map_or_else(|| self.root.path().join(COMPONENTS), PathBuf::from);
-        let config = nacre_plugin::Config { cache_dir: Some(cache), ..Default::default() };
+        let config =
+            nacre_plugin::Config { cache_dir: Some(self.compiled_components()), ..Default::default() };
         let host = ComponentHost::new(config)?;
         Ok(self.host.get_or_init(|| host))
+    }
+
+    /// The cache of compiled components.
+    pub(crate) fn compiled_components(&self) -> PathBuf {
+        let cache = std::env::var_os("NACRE_CACHE").filter(|dir| !dir.is_empty());
+        cache.map_or_else(|| self.root.path().join(COMPONENTS), PathBuf::from)
     }
 
     pub(crate) fn lock_drivers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Driver>>> {

@@ -80,6 +80,10 @@ fn step_fault(step: &Step) -> Option<String> {
             longer("the lower directories", it.lowers.len(), ENTRIES)
                 .or_else(|| it.upper.as_ref().and_then(upper))
                 .or_else(places)
+                .or_else(|| {
+                    let mut policies = it.search.iter().chain(&it.cache).chain(&it.copy_up);
+                    policies.find_map(|name| longer("a policy's name", name.len(), PATH))
+                })
         }
         Step::SetState(it) => key(&it.key).or_else(|| longer("the value", it.value.len(), SMALL)),
         Step::RemoveState(name) => key(name),

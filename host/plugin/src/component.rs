@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use wasmtime::component::{Component as Compiled, InstancePre};
 
-use crate::bindings::exports::nacre::storage::{component, selection_policy, storage_driver};
+use crate::bindings::exports::nacre::storage::{
+    cache_policy, component, copy_up_policy, search_policy, selection_policy, storage_driver,
+};
 use crate::contract::description::{Description, Role};
 use crate::contract::types::Setting;
 use crate::describe;
 use crate::driver::Driver;
 use crate::error::{Error, Result};
-use crate::host::Shared;
+use crate::host::{Limits, Shared};
 use crate::inspect;
 use crate::instance::{Caller, Guest, Warm};
 use crate::selection::Policy;
 use crate::state::{NoState, StateView};
+use crate::union::{CacheComponent, CopyUpComponent, SearchComponent};
 
 /// The SHA-256 of a component's bytes. Shown as `sha256:<hex>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +41,9 @@ struct Inner {
     pre: InstancePre<Guest>,
     driver: Option<storage_driver::GuestIndices>,
     selection: Option<selection_policy::GuestIndices>,
+    search: Option<search_policy::GuestIndices>,
+    cache: Option<cache_policy::GuestIndices>,
+    copy_up: Option<copy_up_policy::GuestIndices>,
     origin: String,
     name: Arc<str>,
     digest: ComponentDigest,
@@ -82,9 +88,15 @@ impl Component {
         let plays = |role| description.roles.contains(&role);
         let driver = plays(Role::StorageDriver).then(|| storage_driver::GuestIndices::new(&pre));
         let selection = plays(Role::SelectionPolicy).then(|| selection_policy::GuestIndices::new(&pre));
+        let search = plays(Role::SearchPolicy).then(|| search_policy::GuestIndices::new(&pre));
+        let cache = plays(Role::CachePolicy).then(|| cache_policy::GuestIndices::new(&pre));
+        let copy_up = plays(Role::CopyUpPolicy).then(|| copy_up_policy::GuestIndices::new(&pre));
         let inner = Inner {
             driver: driver.transpose().map_err(unfit)?,
             selection: selection.transpose().map_err(unfit)?,
+            search: search.transpose().map_err(unfit)?,
+            cache: cache.transpose().map_err(unfit)?,
+            copy_up: copy_up.transpose().map_err(unfit)?,
             shared,
             pre,
             origin: origin.to_owned(),
@@ -149,12 +161,43 @@ impl Component {
         Ok(Policy::new(self.clone(), role, state))
     }
 
+    /// The search policy in this component, with these settings.
+    ///
+    /// # Errors
+    /// The component does not play this role.
+    pub fn search_policy(&self, settings: Vec<Setting>) -> Result<SearchComponent> {
+        let role = self.inner.search.clone().ok_or_else(|| self.lacks(Role::SearchPolicy))?;
+        Ok(SearchComponent::new(self.clone(), role, settings))
+    }
+
+    /// The cache policy in this component, with these settings.
+    ///
+    /// # Errors
+    /// The component does not play this role.
+    pub fn cache_policy(&self, settings: Vec<Setting>) -> Result<CacheComponent> {
+        let role = self.inner.cache.clone().ok_or_else(|| self.lacks(Role::CachePolicy))?;
+        Ok(CacheComponent::new(self.clone(), role, settings))
+    }
+
+    /// The copy-up policy in this component, with these settings.
+    ///
+    /// # Errors
+    /// The component does not play this role.
+    pub fn copy_up_policy(&self, settings: Vec<Setting>) -> Result<CopyUpComponent> {
+        let role = self.inner.copy_up.clone().ok_or_else(|| self.lacks(Role::CopyUpPolicy))?;
+        Ok(CopyUpComponent::new(self.clone(), role, settings))
+    }
+
     fn lacks(&self, role: Role) -> Error {
         Error::OtherRole {
             component: self.inner.name.to_string(),
             origin: self.inner.origin.clone(),
             role: role.to_string(),
         }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.shared.limits
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {

@@ -64,6 +64,16 @@ pub mod selecting {
     };
 }
 
+/// What search policies are shown (`wit/search-policy.wit`).
+pub mod searching {
+    pub use crate::bindings::exports::nacre::storage::search_policy::{Entry, EntryKind};
+}
+
+/// What copy-up policies are asked, and what they answer (`wit/copy-up-policy.wit`).
+pub mod copying {
+    pub use crate::bindings::exports::nacre::storage::copy_up_policy::{LowerFile, Purpose, Way};
+}
+
 use std::fmt;
 
 use description::{Grant, Role};
@@ -177,13 +187,14 @@ impl Grant {
             Grant::MountAufs => "mount-aufs",
             Grant::MountUnion => "mount-union",
             Grant::Thin => "thin",
+            Grant::SearchTrusted => "search-trusted",
         }
     }
 }
 
 impl Grant {
     /// All of them.
-    pub const ALL: [Grant; 11] = [
+    pub const ALL: [Grant; 12] = [
         Grant::Tree,
         Grant::MountOverlay,
         Grant::MountBind,
@@ -195,6 +206,7 @@ impl Grant {
         Grant::MountAufs,
         Grant::MountUnion,
         Grant::Thin,
+        Grant::SearchTrusted,
     ];
 
     /// The grant of this name.
@@ -226,6 +238,9 @@ impl Grant {
             Grant::Thin => {
                 "keep a thin pool, on files of its own or on devices that you name, with a volume for each layer"
             }
+            Grant::SearchTrusted => {
+                "be believed where it passes over layers in the search for a name, without a look into them"
+            }
         }
     }
 }
@@ -241,6 +256,9 @@ impl fmt::Display for Role {
         out.write_str(match self {
             Role::StorageDriver => "storage-driver",
             Role::SelectionPolicy => "selection-policy",
+            Role::SearchPolicy => "search-policy",
+            Role::CachePolicy => "cache-policy",
+            Role::CopyUpPolicy => "copy-up-policy",
         })
     }
 }

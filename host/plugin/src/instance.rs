@@ -9,7 +9,9 @@ use wasmtime::component::{HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
 use crate::bindings::EveryRole;
-use crate::bindings::exports::nacre::storage::{component, selection_policy, storage_driver};
+use crate::bindings::exports::nacre::storage::{
+    cache_policy, component, copy_up_policy, search_policy, selection_policy, storage_driver,
+};
 use crate::bindings::nacre::storage::{log, plan, state, types};
 use crate::error::{Error, Result};
 use crate::host::Limits;
@@ -136,7 +138,7 @@ macro_rules! indices {
         }
     )*};
 }
-indices!(component, storage_driver, selection_policy);
+indices!(component, storage_driver, selection_policy, search_policy, cache_policy, copy_up_policy);
 
 /// What every call of a role needs to know.
 pub(crate) struct Caller<'a, I> {

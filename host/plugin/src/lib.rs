@@ -45,12 +45,14 @@ mod selection;
 mod state;
 mod ticker;
 mod trap;
+mod union;
 
 pub use component::{Component, ComponentDigest};
-pub use contract::{describe_refusal, description, plan, selecting, storage, types};
+pub use contract::{copying, describe_refusal, description, plan, searching, selecting, storage, types};
 pub use driver::{Driver, Spent, StorageDriver};
 pub use error::{Error, Result, Trap, TrapReason};
 pub use host::{ComponentHost, Config, Limits};
 pub use inspect::Report;
 pub use selection::{Policy, SelectionPolicy};
 pub use state::{NoState, StateError, StateView};
+pub use union::{CacheComponent, CopyUpComponent, SearchComponent};

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, fsopen};
 use serde::{Deserialize, Serialize};
 
-pub use filesystem::name as filesystem_name;
+pub use filesystem::{name as filesystem_name, shares_data};
 
 use crate::dir::Dir;
 use crate::error::Result;

@@ -35,6 +35,7 @@
 
 mod change;
 mod compare;
+mod contents;
 mod error;
 #[cfg(feature = "fuse")]
 pub mod fuse;
@@ -48,6 +49,7 @@ mod walk;
 
 pub use change::{Change, ChangeKind};
 pub use compare::compare;
+pub use contents::{ContentKind, Contents};
 pub use error::{Error, Result};
 pub use layer::{Layer, Whiteouts};
 pub use node::{Metadata, Node};

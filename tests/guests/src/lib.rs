@@ -60,6 +60,18 @@ pub static BROKEN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest
 /// `panic`, `loop`, rank a driver that is none (`invents`), or pass over what the user named (`ignores`).
 pub static CONTRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-policy.wasm"));
 
+/// A search policy named `liar`, which is not trusted. Its option `how` has it pass over all layers (`hides`), `panic`,
+/// `loop` or use too much `memory` once as many answers were good as its option `after` says; or `panic-in-open`,
+/// `panic-in-index`, or make an index of 17 MiB (`huge-index`).
+pub static LIAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-search.wasm"));
+
+/// A cache policy named `hoarder`. Its option `how` has it name a victim that is not kept (`nonsense`), that was admitted
+/// just now (`newest`), or none (`nothing`, which is allowed); or panic or loop in a function (`panic-in-victim`).
+pub static HOARDER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-cache.wasm"));
+
+/// A copy-up policy named `forger`. Its option `how` has it choose `metadata-only` for all files, `panic`, or `loop`.
+pub static FORGER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-guest-copy-up.wasm"));
+
 /// The smallest driver, `drivers/plain`, which does not ship inside nacre.
 pub static PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nacre-driver-plain.wasm"));
 

@@ -19,6 +19,7 @@ mod hostile_archives;
 mod interchange;
 mod main_job;
 mod migration;
+mod policies;
 mod processes;
 mod refusals;
 mod script;

@@ -7,7 +7,7 @@ use nacre_runtime::ExitInfo;
 /// come before all else in `main`.
 pub fn helper_main() {
     nacre_runtime::helper_main(ended);
-    nacre_union::fuse::helper_main();
+    nacre_union::fuse::helper_main(nacre_engine::union_options);
 }
 
 /// The end of a detached container. What is said here goes to the log of its monitor.

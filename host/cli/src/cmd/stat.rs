@@ -19,7 +19,8 @@ use crate::out::{self, units};
 /// All counts are since the tree was mounted. HITS are lookups that the lists of names answered, PROBES/MISS looks into
 /// a layer for each that they did not. DIRECT are opened files that the kernel reads and writes without the union.
 /// COPIED UP counts files by how: shared, whole, by ranges, and directories and others; COPIED are the bytes that
-/// somebody waited for.
+/// somebody waited for. NS/CALL is the time that a call of a policy took, and PUT ASIDE the policies that failed: `info`
+/// and `inspect` say why.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   nacre stat
@@ -60,6 +61,10 @@ const LISTING: Listing<'static, UnionMount> = Listing {
         Column { field: "Settled", head: "SETTLED", value: |m| count(m, "settled") },
         Column { field: "Others", head: "OTHERS", value: |m| count(m, "others") },
         Column { field: "Copied", head: "COPIED", value: |m| units::size(value(m, "copied_bytes")).into() },
+        Column { field: "PolicyCalls", head: "POLICY CALLS", value: |m| count(m, "policy_calls") },
+        Column { field: "PolicyNanoseconds", head: "POLICY NS", value: |m| count(m, "policy_nanoseconds") },
+        Column { field: "NanosecondsPerCall", head: "NS/CALL", value: |m| ratio(m, "policy_nanoseconds", "policy_calls") },
+        Column { field: "PutAside", head: "PUT ASIDE", value: |m| count(m, "put_aside") },
         Column { field: "CopiedBytes", head: "BYTES", value: |m| count(m, "copied_bytes") },
     ],
     table: &[
@@ -72,6 +77,8 @@ const LISTING: Listing<'static, UnionMount> = Listing {
         "Passthrough",
         "CopiedUp",
         "Copied",
+        "NanosecondsPerCall",
+        "PutAside",
     ],
     quiet: "Name",
 };

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use nacre_plugin::plan::{Limit, MountAufs, OverlayOption, OverlayUpper, PoolStorage, Sharing, Step};
+use nacre_plugin::plan::{
+    Limit, MountAufs, MountUnion, OverlayOption, OverlayUpper, PoolStorage, Sharing, Step,
+};
 use nacre_plugin::types::Place;
 
 use super::Roots;
@@ -58,7 +60,7 @@ pub(crate) fn explain(step: &Step, roots: &Roots) -> ExplainedStep {
             (roots.absolute(&s.target), if s.read_only { format!("{source}, read-only") } else { source })
         }
         Step::MountAufs(s) => (roots.absolute(&s.target), branches(s)),
-        Step::MountUnion(s) => (roots.absolute(&s.target), stack(&s.lowers, s.upper.as_ref()).join(", ")),
+        Step::MountUnion(s) => (roots.absolute(&s.target), union(s)),
         Step::Unmount(place) => (roots.absolute(place), String::new()),
         Step::SetState(s) => (PathBuf::from(&s.key), format!("{} bytes", s.value.len())),
         Step::RemoveState(key) => (PathBuf::from(key), String::new()),
@@ -144,6 +146,13 @@ fn stack(lowers: &[Place], upper: Option<&OverlayUpper>) -> Vec<String> {
         [] => "no lower".to_owned(),
     };
     vec![lowers, upper.map_or_else(|| "read-only".to_owned(), |upper| format!("upper {}", upper.upper.path))]
+}
+
+fn union(s: &MountUnion) -> String {
+    let mut words = stack(&s.lowers, s.upper.as_ref());
+    let policies = [("search", &s.search), ("cache", &s.cache), ("copy-up", &s.copy_up)];
+    words.extend(policies.iter().filter_map(|(role, name)| Some(format!("{role} {}", name.as_ref()?))));
+    words.join(", ")
 }
 
 fn limits(s: &Limit) -> String {

@@ -112,3 +112,45 @@ pub struct Change {
     /// Absolute in the container; bytes, as names need not be UTF-8.
     pub path: Vec<u8>,
 }
+
+/// The policies of a mount by nacre's own union: each by the name of a component, or by its file (with a `/` in it, or
+/// ending in `.wasm`). None leaves it to the driver, and then to nacre.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnionPolicies {
+    /// Which layers are searched for a name.
+    pub search: Option<String>,
+    /// What the cache of names gives up.
+    pub cache: Option<String>,
+    /// How files are brought into the writable layer.
+    pub copy_up: Option<String>,
+}
+
+impl UnionPolicies {
+    /// Whether one of them is named so.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        [&self.search, &self.cache, &self.copy_up].into_iter().flatten().any(|named| named == name)
+    }
+}
+
+/// A policy that was put aside while a tree was mounted. nacre's own took its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PolicyFault {
+    /// When, in RFC 3339.
+    pub time: String,
+    /// The component's name.
+    pub component: String,
+    /// `search-policy`, `cache-policy` or `copy-up-policy`.
+    pub role: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// In one line.
+impl std::fmt::Display for PolicyFault {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { component, role, cause, time } = self;
+        let cause = cause.lines().next().unwrap_or_default();
+        write!(out, "the {role} {component} was put aside at {time}: {cause}")
+    }
+}

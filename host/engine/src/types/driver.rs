@@ -13,7 +13,7 @@ pub struct DriverSummary {
     pub version: String,
     /// What it says of itself.
     pub summary: String,
-    /// `storage-driver`, `selection-policy`.
+    /// As the contract names them, such as `storage-driver`.
     pub roles: Vec<String>,
     /// `built in`, `installed`, `file`; `absent` where it holds something and is not here.
     pub origin: String,

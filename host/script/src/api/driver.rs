@@ -117,11 +117,15 @@ const MIGRATE: &[Param] =
 /// A component by name, or by its file where the script may name it.
 fn component(c: &Call<'_>) -> Result<String, Fault> {
     let named = c.text("driver")?;
-    // What the engine takes for a file.
-    match named.contains('/') || named.ends_with(".wasm") {
+    match is_file(&named) {
         true => Ok(c.file("driver")?.display().to_string()),
         false => Ok(named),
     }
+}
+
+/// What the engine takes for a file.
+pub(super) fn is_file(component: &str) -> bool {
+    component.contains('/') || component.ends_with(".wasm")
 }
 
 fn selection(c: &Call<'_>, selection: &Selection) -> Answer {

@@ -4,7 +4,7 @@
 use std::fs::File;
 
 use mlua::{IntoLua, Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
-use nacre_engine::{CommitOptions, ExecOptions};
+use nacre_engine::{CommitOptions, ExecOptions, UnionPolicies};
 
 use super::container::{assignments, summary};
 use crate::registry::{
@@ -241,7 +241,12 @@ const EXEC: &[Param] = &[
     takes("user", Kind::Text, "user[:group], names or numbers"),
 ];
 
-const MOUNT: &[Param] = &[takes("union", Kind::Flag, "by nacre's own union, whatever the driver plans")];
+const MOUNT: &[Param] = &[
+    takes("union", Kind::Flag, "by nacre's own union, whatever the driver plans"),
+    takes("search", Kind::Text, "the union's search policy, by name or by the file of its component"),
+    takes("cache", Kind::Text, "its cache policy"),
+    takes("copy_up", Kind::Text, "its copy-up policy"),
+];
 
 const COMMIT: &[Param] = &[
     takes("name", Kind::Text, "its name; it is dangling without one"),
@@ -271,8 +276,24 @@ fn exec(c: &Call<'_>) -> Answer {
 
 fn mount(c: &Call<'_>) -> Answer {
     let (engine, id) = (c.engine()?, id(c)?);
-    let path = if c.flag("union") { engine.mount_by_union(&id)? } else { engine.mount(&id)? };
+    let policies = UnionPolicies {
+        search: policy(c, "search")?,
+        cache: policy(c, "cache")?,
+        copy_up: policy(c, "copy_up")?,
+    };
+    if policies != UnionPolicies::default() && !c.flag("union") {
+        return Err(Fault::usage("search, cache and copy_up are for a mount with union = true"));
+    }
+    let path = if c.flag("union") { engine.mount_by_union(&id, &policies)? } else { engine.mount(&id)? };
     c.give(&path)
+}
+
+/// A policy by name, or by its file where the script may name it.
+fn policy(c: &Call<'_>, role: &str) -> Result<Option<String>, Fault> {
+    match c.text_or(role)? {
+        Some(named) if super::driver::is_file(&named) => Ok(Some(c.file(role)?.display().to_string())),
+        named => Ok(named),
+    }
 }
 
 fn diff(c: &Call<'_>) -> Answer {

@@ -21,7 +21,7 @@ pub(super) fn probe(home: &Dir) -> Result<Filesystem> {
         d_type: has_types(home)?,
         trusted_xattrs: takes("trusted.nacre"),
         user_xattrs: takes("user.nacre"),
-        reflink: shares_data(home, &file),
+        reflink: shares_with(home, &file),
         project_quota: crate::quota::are_enforced(home.as_fd()),
     })
 }
@@ -77,8 +77,13 @@ fn nameless_file(home: &Dir) -> Result<OwnedFd, Errno> {
     rustix::fs::unlinkat(home, name, AtFlags::empty()).map(|()| fd)
 }
 
+/// Whether files of a directory can share data (FICLONE), found by trying.
+pub fn shares_data(home: &Dir) -> bool {
+    nameless_file(home).is_ok_and(|file| shares_with(home, &file))
+}
+
 /// One that can share data can share it with an empty file too.
-fn shares_data(home: &Dir, file: &OwnedFd) -> bool {
+fn shares_with(home: &Dir, file: &OwnedFd) -> bool {
     let _ = rustix::io::write(file, &[0; 4096]);
     nameless_file(home).is_ok_and(|copy| rustix::fs::ioctl_ficlone(copy, file).is_ok())
 }

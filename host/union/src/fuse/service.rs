@@ -1,16 +1,14 @@
 //! The process that serves a mount: it outlives the one that started it, and ends with the mount.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use nacre_sys::Dir;
 
 use super::{ServeOptions, mount};
 use crate::layer::{Layer, Whiteouts};
-use crate::live::policy::Ranges;
 use crate::live::{Options, Settled, Tree};
 
 /// Directories to be served as one tree.
@@ -33,18 +31,18 @@ const MOUNTED: &str = "mounted\n";
 const KIND: &str = "nacre-union";
 
 /// To be called first in `main`. A process that [`start`] started serves its mount and then exits; in any other it
-/// returns at once.
-pub fn helper_main() {
+/// returns at once. `options` makes how the tree works of what [`start`] was given.
+pub fn helper_main(options: impl FnOnce(&OsStr) -> Options) {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|first| first == ARGUMENT) {
+        let given = words.next().unwrap_or_default();
         let done = Service::parse(words).ok_or_else(|| "wrong arguments".to_owned()).and_then(|service| {
             leave_session();
-            let mut options = Options::default();
-            if service.whiteouts == Whiteouts::Overlay {
-                // Whoever else reads the layer settles it first. Of others, such as the kernel's aufs, that is not known.
-                options.copy_up = Arc::new(Ranges::default());
-            }
-            let tree = service.open(options)?;
+            let mut tree = options(&given);
+            // Whoever else reads a layer of overlayfs settles it first. Of others, such as the kernel's aufs, that is not
+            // known.
+            tree.ranges &= service.whiteouts == Whiteouts::Overlay;
+            let tree = service.open(tree)?;
             let mut options = ServeOptions::default();
             options.mount.read_only = service.upper.is_none();
             serve(tree, &service.at, &options, true)
@@ -53,8 +51,8 @@ pub fn helper_main() {
     }
 }
 
-/// Mount, and have another process of this program serve. It must call [`helper_main`].
-pub fn start(service: &Service) -> Result<(), nacre_sys::Error> {
+/// Mount, and have another process of this program serve. It must call [`helper_main`], which gets `options`.
+pub fn start(service: &Service, options: &OsStr) -> Result<(), nacre_sys::Error> {
     let failed = |step: &str, source: io::Error| nacre_sys::Error::Mount {
         kind: KIND,
         target: service.at.clone(),
@@ -63,7 +61,7 @@ pub fn start(service: &Service) -> Result<(), nacre_sys::Error> {
         source,
     };
     let mut command = Command::new("/proc/self/exe");
-    command.arg(ARGUMENT).args(service.words());
+    command.arg(ARGUMENT).arg(options).args(service.words());
     launch(command).map_err(|error| failed("start the server", error))
 }
 

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::copyup::CAPABILITIES;
 use super::inode::Inode;
+use super::policy::Purpose;
 use super::{File, Result, Tree, probe};
 
 /// What is known of an inode besides its names and content.
@@ -79,7 +80,7 @@ impl Tree {
         set: &SetAttributes,
         file: Option<&File>,
     ) -> Result<Attributes> {
-        self.copy_up(inode, set.size)?;
+        self.copy_up(inode, set.size.map_or(Purpose::Attributes, Purpose::Resize))?;
         let place = inode.place().ok_or(Errno::STALE)?;
         if let Some(size) = set.size {
             match (inode.ranges(), file) {
@@ -129,7 +130,7 @@ impl Tree {
     /// Open a file. To be written, it is copied up first; to be truncated, without its data.
     pub fn open_file(&self, inode: &Arc<Inode>, write: bool, truncate: bool) -> Result<File> {
         if write || truncate {
-            self.copy_up(inode, truncate.then_some(0))?;
+            self.copy_up(inode, if truncate { Purpose::Resize(0) } else { Purpose::Write })?;
         }
         let _tree = self.names.read();
         let below = !inode.is_upper();
@@ -164,7 +165,7 @@ impl Tree {
 
     /// Set an extended attribute.
     pub fn set_xattr(&self, inode: &Arc<Inode>, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
-        self.copy_up(inode, None)?;
+        self.copy_up(inode, Purpose::Attributes)?;
         if name == CAPABILITIES {
             // They would go when data is moved.
             self.settle(inode)?;
@@ -177,7 +178,7 @@ impl Tree {
     /// Remove an extended attribute.
     pub fn remove_xattr(&self, inode: &Arc<Inode>, name: &[u8]) -> Result<()> {
         self.xattr(inode, name)?;
-        self.copy_up(inode, None)?;
+        self.copy_up(inode, Purpose::Attributes)?;
         inode.state.lock().default_acl = None;
         inode.place().ok_or(Errno::STALE)?.remove_xattr(&self.stored_name(name))
     }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::inode::Inode;
 use super::place::Place;
-use super::policy::{CopyUp, CopyUpKind};
+use super::policy::{CopyUp, CopyUpKind, Purpose};
 use super::ranges::Begun;
 use super::{Counters, Result, Tree, Upper, sys_errno};
 
@@ -23,9 +23,9 @@ pub(crate) type LinkMap = HashMap<usize, Arc<HashMap<u64, Vec<PathBuf>>>>;
 
 impl Tree {
     /// Bring a file or directory into the writable layer, if it is not there: with its mode, owner, times and
-    /// attributes, all its names, and the first `needed` bytes of its data (none: all of it). It is complete
-    /// and synced before anybody sees it there.
-    pub fn copy_up(&self, inode: &Arc<Inode>, needed: Option<u64>) -> Result<()> {
+    /// attributes, all its names, and as much of its data as `purpose` needs. It is complete and synced before
+    /// anybody sees it there.
+    pub fn copy_up(&self, inode: &Arc<Inode>, purpose: Purpose) -> Result<()> {
         if inode.is_upper() {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl Tree {
         let stat = lower.stat()?;
         let temp = top.temp();
         let begun =
-            self.copy_to_work(top, &lower, &stat, &temp, needed).inspect_err(|_| top.discard(&temp))?;
+            self.copy_to_work(top, &lower, &stat, &temp, purpose).inspect_err(|_| top.discard(&temp))?;
         let _tree = self.names.write();
         *inode.ranges.write() = begun.as_ref().map(|begun| begun.ranges.clone());
         self.publish(inode, &stat, &temp, begun.as_ref()).inspect_err(|_| {
@@ -60,18 +60,24 @@ impl Tree {
         lower: &Place,
         stat: &Stat,
         temp: &str,
-        needed: Option<u64>,
+        purpose: Purpose,
     ) -> Result<Option<Begun<'a>>> {
         let made = Place::At(top.work.clone(), temp.into());
         match super::probe::kind(stat) {
             FileType::RegularFile => {
                 let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
                 let to = rustix::fs::openat(&*top.work, temp, flags, Mode::RUSR | Mode::WUSR)?;
-                if let Some(begun) = self.begin_ranges(top, lower, stat, temp, &to, needed)? {
-                    Counters::one(&self.counters.ranges);
-                    return Ok(Some(begun));
+                let asked = self.asked(top, stat, &to, purpose)?;
+                if asked.needed > 0 {
+                    let way = self.options.copy_up.choose(&asked);
+                    if let Some(begun) = self.begin_ranges(top, lower, stat, temp, &to, asked, way)? {
+                        Counters::one(&self.counters.ranges);
+                        return Ok(Some(begun));
+                    }
+                    self.copy_data(lower, &to, asked, way)?;
+                } else {
+                    Counters::one(&self.counters.others);
                 }
-                self.copy_data(lower, stat, &to, needed)?;
                 self.dress(lower, &made, stat)?;
                 if !self.options.volatile {
                     rustix::fs::fsync(&to)?;
@@ -95,12 +101,12 @@ impl Tree {
         stat: &Stat,
         temp: &str,
         to: &OwnedFd,
-        needed: Option<u64>,
+        asked: CopyUp,
+        way: CopyUpKind,
     ) -> Result<Option<Begun<'a>>> {
-        let asked = asked(stat, to, needed)?;
         // What is written to a file takes its capabilities, also where nobody asked for it to be written.
-        if asked.needed == 0
-            || self.options.copy_up.choose(&asked) != CopyUpKind::Ranges
+        if !self.options.ranges
+            || !matches!(way, CopyUpKind::Ranges | CopyUpKind::MetadataOnly)
             || lower.xattr(CAPABILITIES)?.is_some()
         {
             return Ok(None);
@@ -121,17 +127,20 @@ impl Tree {
         Ok(begun)
     }
 
-    fn copy_data(&self, lower: &Place, stat: &Stat, to: &OwnedFd, needed: Option<u64>) -> Result<()> {
-        let asked = asked(stat, to, needed)?;
+    fn asked(&self, top: &Upper, stat: &Stat, to: &OwnedFd, purpose: Purpose) -> Result<CopyUp> {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let same_filesystem = rustix::fs::fstat(to)?.st_dev == stat.st_dev;
+        let can_share = *self.can_share.get_or_init(|| nacre_sys::facts::shares_data(&top.work));
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        Ok(CopyUp { size, allocated, same_filesystem, can_share, purpose, needed: purpose.needs(size) })
+    }
+
+    fn copy_data(&self, lower: &Place, to: &OwnedFd, asked: CopyUp, way: CopyUpKind) -> Result<()> {
         let CopyUp { size, needed, .. } = asked;
-        if needed == 0 {
-            Counters::one(&self.counters.others);
-            return Ok(());
-        }
         let from = lower.open(OFlags::RDONLY)?;
-        let share = match self.options.copy_up.choose(&asked) {
+        let share = match way {
             CopyUpKind::Reflink => true,
-            CopyUpKind::Ranges => asked.same_filesystem,
+            CopyUpKind::Ranges | CopyUpKind::MetadataOnly => asked.same_filesystem,
             CopyUpKind::Whole => false,
         };
         let copied = nacre_sys::copy_file_data(&from, to, needed, size, share);
@@ -320,12 +329,12 @@ impl Tree {
 
     /// Bring all that a directory shows into the writable layer, so that it needs no other.
     pub(crate) fn make_whole(&self, inode: &Arc<Inode>) -> Result<()> {
-        let Some(parts) = inode.parts() else { return self.copy_up(inode, None) };
+        let Some(parts) = inode.parts() else { return self.copy_up(inode, Purpose::Names) };
         if parts.lowers.is_empty() {
             // What is in it can have parts below only where it has some itself.
             return Ok(());
         }
-        self.copy_up(inode, None)?;
+        self.copy_up(inode, Purpose::Names)?;
         for entry in &self.listing(inode)?.entries {
             if let Some((child, _)) = self.lookup(inode, &entry.name)? {
                 let done = self.make_whole(&child);
@@ -344,14 +353,6 @@ impl Tree {
         }
         Ok(())
     }
-}
-
-fn asked(stat: &Stat, to: &OwnedFd, needed: Option<u64>) -> Result<CopyUp> {
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let needed = needed.unwrap_or(size).min(size);
-    let same_filesystem = rustix::fs::fstat(to)?.st_dev == stat.st_dev;
-    let allocated = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
-    Ok(CopyUp { size, allocated, same_filesystem, needed })
 }
 
 fn io(error: std::io::Error) -> Errno {

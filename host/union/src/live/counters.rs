@@ -1,12 +1,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// The counters once, as they count and as they are read.
 macro_rules! counters {
     ($($(#[$meaning:meta])+ $name:ident;)+) => {
-        /// What happened in a tree since it was opened, as it counts.
+        /// What counts what happens in a tree.
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
+        pub struct Counters {
             $(pub(crate) $name: AtomicU64,)+
         }
 
@@ -75,12 +76,33 @@ counters! {
     others;
     /// Bytes that were copied while somebody waited for a file to be copied up.
     copied_bytes;
+    /// Calls of components that are policies.
+    policy_calls;
+    /// The time that they took, in nanoseconds.
+    policy_nanoseconds;
+    /// Policies that were put aside, since they failed or were wrong.
+    put_aside;
 }
 
 impl Counters {
     /// Count one more.
     pub(crate) fn one(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Call a component that is a policy.
+    pub fn policy<T>(&self, call: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let answer = call();
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Self::one(&self.policy_calls);
+        self.policy_nanoseconds.fetch_add(took, Ordering::Relaxed);
+        answer
+    }
+
+    /// A policy was put aside.
+    pub fn policy_put_aside(&self) {
+        Self::one(&self.put_aside);
     }
 }
 

@@ -5,6 +5,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::inode::Inode;
+use super::policy::Purpose;
 use super::{Attributes, Result, Tree};
 use crate::layer::Whiteouts;
 
@@ -20,7 +21,7 @@ impl Tree {
         if inode.kind == FileType::Directory || self.reserved(name) {
             return Err(Errno::PERM);
         }
-        self.copy_up(inode, None)?;
+        self.copy_up(inode, Purpose::Names)?;
         let _tree = self.names.write();
         let covers = self.check_free(parent, name)?;
         let dir = self.raise(parent)?;

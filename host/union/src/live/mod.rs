@@ -32,13 +32,14 @@ mod ranges;
 mod remove;
 mod rename;
 mod settle;
+mod sought;
 mod work;
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use nacre_sys::Dir;
 use parking_lot::{Mutex, RwLock};
@@ -50,14 +51,12 @@ use crate::layer::{Layer, Whiteouts};
 use copyup::LinkMap;
 use inode::{Inode as Node, Part, Parts, Table};
 use place::Place;
-use policy::{Auto, CachePolicy, CopyUpPolicy, Lru, NewestFirst, SearchPolicy};
+use policy::{Auto, CachePolicy, CopyUpPolicy, Lru, SearchPolicy};
 use probe::Found;
 use ranges::{Ranges, Registry};
 
-pub(crate) use counters::Counters;
-
 pub use attrs::{Attributes, SetAttributes, TimeToSet};
-pub use counters::Statistics;
+pub use counters::{Counters, Statistics};
 pub use create::{New, Owner};
 pub use file::File;
 pub use inode::Inode;
@@ -91,14 +90,18 @@ pub struct Options {
     pub volatile: bool,
     /// What becomes of directories that are renamed.
     pub directory_rename: DirectoryRename,
-    /// Which layers are searched.
-    pub search: Arc<dyn SearchPolicy>,
+    /// Which layers are searched; none: all, the newest first.
+    pub search: Option<Arc<dyn SearchPolicy>>,
     /// What goes when the lists of names take more than `cache_bytes`. For one tree.
     pub cache: Arc<Mutex<dyn CachePolicy>>,
     /// The most bytes of memory for lists of names.
     pub cache_bytes: usize,
     /// How files are copied up.
     pub copy_up: Arc<dyn CopyUpPolicy>,
+    /// Files may be copied up by ranges. Whoever else reads the writable layer settles it first ([`Settled`]).
+    pub ranges: bool,
+    /// What counts what happens. For one tree.
+    pub counters: Arc<Counters>,
 }
 
 impl Default for Options {
@@ -107,10 +110,12 @@ impl Default for Options {
             userxattr: false,
             volatile: false,
             directory_rename: DirectoryRename::default(),
-            search: Arc::new(NewestFirst),
+            search: None,
             cache: Arc::new(Mutex::new(Lru::default())),
             cache_bytes: 64 << 20,
             copy_up: Arc::new(Auto),
+            ranges: true,
+            counters: Arc::default(),
         }
     }
 }
@@ -138,11 +143,12 @@ pub struct Tree {
     pub(crate) table: Mutex<Table>,
     pub(crate) devices: Mutex<Vec<u64>>,
     pub(crate) root: Arc<Node>,
-    pub(crate) search: Arc<dyn SearchPolicy>,
     pub(crate) options: Options,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) links: Mutex<LinkMap>,
     pub(crate) cache: cache::Cache,
+    /// Whether the file system of the writable layer shares data, once that was asked.
+    pub(crate) can_share: OnceLock<bool>,
 }
 
 impl fmt::Debug for Tree {
@@ -229,11 +235,11 @@ impl Tree {
             table: Mutex::new(table),
             devices: Mutex::new(vec![stat.st_dev]),
             root,
-            search: options.search.clone(),
             cache: cache::Cache::new(&options),
+            counters: options.counters.clone(),
             options,
-            counters: Counters::default(),
             links: Mutex::new(LinkMap::default()),
+            can_share: OnceLock::new(),
         })
     }
 

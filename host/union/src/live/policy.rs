@@ -1,56 +1,42 @@
 //! What can be decided differently: where to search, what to keep, how to copy up. The defaults are native.
 
-use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::path::Path;
 
 pub use super::cache::Lru;
 
-/// Some of the read-only layers, by their place in the stack, 0 the newest. At most 512.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct LayerSet([u64; 8]);
-
-impl LayerSet {
-    /// Add a layer. Those behind the 512th are left out.
-    pub fn insert(&mut self, layer: usize) {
-        if let Some(word) = self.0.get_mut(layer / 64) {
-            *word |= 1 << (layer % 64);
-        }
-    }
-
-    /// Whether a layer is in it.
-    pub fn contains(&self, layer: usize) -> bool {
-        self.0.get(layer / 64).is_some_and(|word| word & (1 << (layer % 64)) != 0)
-    }
-}
-
 /// Says which read-only layers are worth a look. It is asked only where no list of names answers.
 pub trait SearchPolicy: Debug + Send + Sync {
-    /// The layers to be probed for a name in a directory, whose path is from the root of a layer; none: all.
-    /// What is left out is taken to lack the name.
-    fn layers(&self, directory: &Path, name: &OsStr) -> Option<LayerSet>;
+    /// The layers among the 64 from `first` on that are to be probed for a path from the root of a layer: bit 0 is the
+    /// layer `first`, by its place in the stack, 0 the newest. None: all. What is left out is taken to have neither an
+    /// entry nor a whiteout there.
+    fn layers(&self, path: &[u8], first: usize) -> Option<u64>;
+
+    /// What is left out is believed. Of a policy that is not, it is probed all the same.
+    fn is_trusted(&self) -> bool;
+
+    /// A layer was left out, and has something under that path after all. The answer is not used.
+    fn refuted(&self, path: &Path, layer: usize);
 }
 
-/// All layers, the newest first.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct NewestFirst;
-
-impl SearchPolicy for NewestFirst {
-    fn layers(&self, _directory: &Path, _name: &OsStr) -> Option<LayerSet> {
-        None
-    }
-}
+/// The policy can go on no more: the host's own takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutAside;
 
 /// Says which lists of names go when there is no room. A list is known by its directory's number.
+///
+/// Where a function cannot answer, [`Lru`] takes over with what is kept.
 pub trait CachePolicy: Debug + Send {
     /// A list is kept from now on, or has another size.
-    fn admitted(&mut self, key: u64, bytes: usize);
+    fn admitted(&mut self, key: u64, bytes: usize) -> Result<(), PutAside>;
     /// Lists were used, in this order. Told in batches.
-    fn accessed(&mut self, keys: &[u64]);
+    fn accessed(&mut self, keys: &[u64]) -> Result<(), PutAside>;
     /// A list is kept no more.
-    fn removed(&mut self, key: u64);
-    /// The list that goes next; none, or one that is not kept: any does.
-    fn victim(&mut self) -> Option<u64>;
+    fn removed(&mut self, key: u64) -> Result<(), PutAside>;
+    /// The list that goes next; none: any does.
+    fn victim(&mut self) -> Result<Option<u64>, PutAside>;
+    /// It named a victim that is not kept, or that was admitted just now. [`Lru`] takes over.
+    fn refuted(&mut self, key: u64);
 }
 
 /// A file that is to be copied up.
@@ -62,8 +48,32 @@ pub struct CopyUp {
     pub allocated: u64,
     /// The writable layer is on the same file system.
     pub same_filesystem: bool,
+    /// That file system shares data between files.
+    pub can_share: bool,
+    /// What for.
+    pub purpose: Purpose,
     /// How much of the data is needed: less than the size when it is truncated at once.
     pub needed: u64,
+}
+
+/// What a file is copied up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its mode, owner, times or extended attributes change.
+    Attributes,
+    /// It gets another name, or its directory does.
+    Names,
+    /// It is opened to be written.
+    Write,
+    /// It gets this length, in bytes.
+    Resize(u64),
+}
+
+impl Purpose {
+    /// How much of a file's data is needed, of `size` bytes.
+    pub(crate) fn needs(self, size: u64) -> u64 {
+        if let Self::Resize(length) = self { length.min(size) } else { size }
+    }
 }
 
 /// How a file is copied up.
@@ -77,9 +87,11 @@ pub enum CopyUpKind {
     /// rest is read from below until it is settled: a change of attributes copies nothing. Where that cannot be,
     /// all data is copied.
     Ranges,
+    /// Its attributes alone. It is carried out as [`CopyUpKind::Ranges`] of which nothing is taken.
+    MetadataOnly,
 }
 
-/// Chooses how a file is copied up.
+/// Chooses how a file is copied up. It is asked once for each regular file of whose data some is needed.
 pub trait CopyUpPolicy: Debug + Send + Sync {
     /// How this file is.
     fn choose(&self, file: &CopyUp) -> CopyUpKind;

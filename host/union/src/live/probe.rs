@@ -1,5 +1,4 @@
 use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::Arc;
 
 use nacre_sys::Dir;
@@ -8,6 +7,7 @@ use rustix::io::Errno;
 
 use super::inode::{Inode, Part, Parts};
 use super::place::Place;
+use super::sought::Sought;
 use super::{Counters, Result, Tree, errno};
 use crate::layer::{Whiteouts, has_whiteout_file};
 
@@ -99,27 +99,32 @@ impl Tree {
 
 /// Search the read-only layers that take part in a directory, the newest first.
 pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) -> Result<Option<Found>> {
-    let mut start = 0;
     let counters = &tree.counters;
+    let (mut start, mut known) = (0, None);
     let names = tree.known_names(inode, parts)?;
     Counters::one(if names.is_some() { &counters.hits } else { &counters.misses });
     if let Some(names) = &names {
         match names.part(name) {
-            Some(part) => start = part,
+            Some(part) => (start, known) = (part, Some(part)),
             None => return Ok(None),
         }
     }
-    let wanted = tree.search.layers(tree.path_in_layer(parts), name);
+    let mut sought = Sought::of(tree, parts, name);
     let mut found: Option<(Stat, Vec<Part>)> = None;
     let mut wasted = 0;
     for (n, part) in parts.iter().enumerate().skip(start) {
-        if wanted.as_ref().is_some_and(|wanted| !wanted.contains(part.layer)) {
+        let wanted = known == Some(n) || sought.wants(part.layer);
+        if !wanted && sought.is_trusted() {
             continue;
         }
         if names.is_none() {
             Counters::one(&counters.probes);
         }
-        let stat = match find(part.whiteouts, &part.dir, name)? {
+        let here = find(part.whiteouts, &part.dir, name)?;
+        if !wanted && !matches!(here, Here::Absent) {
+            sought.refute(part.layer);
+        }
+        let stat = match here {
             Here::Absent => {
                 wasted += 1;
                 continue;
@@ -152,13 +157,6 @@ pub(crate) fn lower(tree: &Tree, inode: &Inode, parts: &[Part], name: &OsStr) ->
 }
 
 impl Tree {
-    /// Where a directory is in the newest read-only layer that has it.
-    fn path_in_layer<'a>(&self, parts: &'a [Part]) -> &'a Path {
-        let Some(part) = parts.first() else { return Path::new("") };
-        let root = self.lowers.get(part.layer).map(|layer| layer.root.path());
-        root.and_then(|root| part.dir.path().strip_prefix(root).ok()).unwrap_or(Path::new(""))
-    }
-
     /// The names of the lower layers in a directory, where they are known or it pays to read them now: once
     /// the probes that found nothing cost more than reading each layer's directory does.
     fn known_names(&self, inode: &Inode, parts: &[Part]) -> Result<Option<Arc<super::listing::LowerNames>>> {

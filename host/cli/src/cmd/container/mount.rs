@@ -1,6 +1,7 @@
 //! `mount` and `umount`.
 
 use clap::Args;
+use nacre_engine::UnionPolicies;
 
 use crate::args::Explain;
 use crate::cmd::each_explained;
@@ -14,11 +15,21 @@ use crate::out;
 #[command(after_help = "Examples:
   nacre mount web
   nacre mount --union web
+  nacre mount --union --search bloom --cache sieve web
   nacre mount --explain web")]
 pub struct Mount {
     /// By nacre's own union (a FUSE server) in place of the kernel's overlayfs, whatever the driver plans
     #[arg(long)]
     union: bool,
+    /// The search policy of the union, by name or by the file of its component
+    #[arg(long, value_name = "POLICY", requires = "union")]
+    search: Option<String>,
+    /// Its cache policy
+    #[arg(long, value_name = "POLICY", requires = "union")]
+    cache: Option<String>,
+    /// Its copy-up policy
+    #[arg(long, value_name = "POLICY", requires = "union")]
+    copy_up: Option<String>,
     #[command(flatten)]
     explain: Explain,
     /// The container
@@ -30,7 +41,10 @@ impl Mount {
     pub fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let engine = cx.engine_for(self.explain)?;
         let path = match self.union {
-            true => engine.mount_by_union(&self.container)?,
+            true => {
+                let Self { search, cache, copy_up, .. } = self;
+                engine.mount_by_union(&self.container, &UnionPolicies { search, cache, copy_up })?
+            }
             false => engine.mount(&self.container)?,
         };
         match self.explain.form {

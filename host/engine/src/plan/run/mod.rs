@@ -6,6 +6,7 @@ mod union;
 pub(crate) mod zfs;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 use nacre_plugin::plan::{CopyTree, MountAufs, MountOverlay, OverlayOption, Sharing, Step};
 use nacre_plugin::types::{Place, Root};
@@ -36,11 +37,20 @@ const MANY_LOWERS: usize = 200;
 
 type Done = Result<(), nacre_sys::Error>;
 
-/// Run all steps. `boundary` is called before the first one, and after each.
-pub(crate) fn run(steps: &[Step], roots: &Roots, mut boundary: impl FnMut(usize)) -> Result<(), StepFault> {
+/// Run all steps. `serving` is for the server of a union; `boundary` is called before the first one, and after each.
+pub(crate) fn run(
+    steps: &[Step],
+    roots: &Roots,
+    serving: &OsStr,
+    mut boundary: impl FnMut(usize),
+) -> Result<(), StepFault> {
     boundary(0);
     for (i, step) in steps.iter().enumerate() {
-        run_step(step, roots).map_err(|source| StepFault { number: i + 1, kind: step.name(), source })?;
+        run_step(step, roots, serving).map_err(|source| StepFault {
+            number: i + 1,
+            kind: step.name(),
+            source,
+        })?;
         boundary(i + 1);
     }
     Ok(())
@@ -84,7 +94,7 @@ pub(crate) fn sync(steps: &[Step], roots: &Roots) -> Done {
     Ok(())
 }
 
-fn run_step(step: &Step, roots: &Roots) -> Done {
+fn run_step(step: &Step, roots: &Roots, serving: &OsStr) -> Done {
     match step {
         Step::MakeDir(s) => roots.own(&s.at)?.make_dir(&s.at.path, s.mode).map(drop),
         Step::EnsureDir(s) => roots.own(&s.at)?.ensure_dir(&s.at.path, s.mode).map(drop),
@@ -112,7 +122,7 @@ fn run_step(step: &Step, roots: &Roots) -> Done {
         Step::ZfsDestroySnapshot(s) => zfs::destroy_snapshot(roots, s),
         Step::MountZfs(s) => zfs::mount(roots, s),
         Step::MountAufs(s) => mount_aufs(roots, s),
-        Step::MountUnion(s) => union::mount(roots, s),
+        Step::MountUnion(s) => union::mount(roots, s, serving),
         Step::Unmount(place) => unmount(roots, place),
         // Committed with the records that name the plan's outcome, see `journal`.
         Step::SetState(_) | Step::RemoveState(_) => Ok(()),
@@ -280,7 +290,7 @@ mod tests {
         let layer = "a".repeat(64);
         std::fs::create_dir_all(home.join("common").join(&layer)).unwrap();
         let place = |path: &str| Place { root: Root::Home, path: path.to_owned() };
-        let remove = |path: &str| run_step(&Step::RemoveTree(place(path)), &roots);
+        let remove = |path: &str| run_step(&Step::RemoveTree(place(path)), &roots, OsStr::new(""));
         remove("common").unwrap_err();
         remove(&format!("common/{layer}")).unwrap();
         remove("common").unwrap();

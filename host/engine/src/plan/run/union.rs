@@ -1,5 +1,6 @@
 //! nacre's own union: mounts that it serves, and layers that nobody else can read yet.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use nacre_plugin::plan::{MountUnion, OverlayUpper, Step};
@@ -11,11 +12,13 @@ use nacre_union::live::{Settled, unsettled};
 
 use super::{Done, Roots};
 
-/// The server opens the directories by their paths: it is another process, and outlives this one.
-pub(super) fn mount(roots: &Roots, s: &MountUnion) -> Done {
+/// The server opens the directories by their paths: it is another process, and outlives this one. `serving` is what it
+/// is told beside them.
+pub(super) fn mount(roots: &Roots, s: &MountUnion, serving: &OsStr) -> Done {
     // Paths without a symbolic link, of what is there.
     roots.open_own(&s.target)?;
-    nacre_union::fuse::start(&service(roots, s.upper.as_ref(), &s.lowers, &s.target, s.format)?)
+    let service = service(roots, s.upper.as_ref(), &s.lowers, &s.target, s.format)?;
+    nacre_union::fuse::start(&service, serving)
 }
 
 /// Have a writable layer complete that steps like these mount, and hold it so: of a file that the union copied up in

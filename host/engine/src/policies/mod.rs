@@ -1,0 +1,187 @@
+//! The policies of nacre's union: components that a mount names for its search, its cache and its copy-up
+//! (`mount-union` in `wit/plan.wit`).
+//!
+//! A union is served by another process of this program. The process that mounts looks the components up, has the
+//! [indexes](index) that are missing made, begins the mount's [record], and writes down what the server needs: [`Serving`].
+//! The server [makes of it](serve) how its tree works. What fails there is noted in the record, and the union goes on as
+//! it does without policies.
+
+mod index;
+mod record;
+mod search;
+mod serve;
+mod table;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nacre_plugin::description::{Grant, Role};
+use nacre_plugin::plan::{MountUnion, Step};
+use nacre_plugin::types::Setting;
+use serde::{Deserialize, Serialize};
+
+pub use serve::union_options;
+
+use crate::components::{Found, Origin, is_file};
+use crate::driver::{Chain, Driver};
+use crate::types::UnionPolicies;
+use crate::{Engine, Error};
+
+/// nacre's own folder, on the storage root and in the run directory.
+const OWN: &str = "nacre";
+
+/// What the server of a union is told beside its directories.
+#[derive(Debug, Serialize, Deserialize)]
+struct Serving {
+    /// Where what happens is recorded.
+    record: PathBuf,
+    /// The cache of compiled components.
+    compiled: PathBuf,
+    /// The folder of the layers' indexes.
+    indexes: PathBuf,
+    /// The layers of the stack, the newest first; none for a directory that is no layer.
+    layers: Vec<Option<String>>,
+    search: Option<Chosen>,
+    cache: Option<Chosen>,
+    copy_up: Option<Chosen>,
+}
+
+/// A component that was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Chosen {
+    name: String,
+    /// As [`nacre_plugin::ComponentDigest`] is shown.
+    digest: String,
+    /// Its file; none for one that is built in.
+    file: Option<PathBuf>,
+    settings: Vec<Setting>,
+    /// It was granted to be believed.
+    trusted: bool,
+}
+
+impl Engine {
+    /// What the server of a planned mount is to be told; empty where nothing but its directories is. `own` are the
+    /// settings of the layer, and `user` the policies that were named for this mount.
+    pub(crate) fn serving(
+        &self,
+        driver: &Driver,
+        chain: &Chain,
+        steps: &[Step],
+        (own, user): (&[Setting], &UnionPolicies),
+    ) -> Result<OsString, Error> {
+        let Some(mount) = union_of(steps) else { return Ok(OsString::new()) };
+        let refuse_foreign = |named: &Option<String>| match named {
+            Some(name) if is_file(name) && !user.names(name) && !driver.is_word_of_user(name, own) => {
+                Err(Error::Usage {
+                    what: format!(
+                        "{} names the file {} as a policy, which nobody named to it",
+                        driver.name(),
+                        name.escape_debug()
+                    ),
+                    help: None,
+                })
+            }
+            _ => Ok(()),
+        };
+        [&mount.search, &mount.cache, &mount.copy_up].into_iter().try_for_each(refuse_foreign)?;
+        let search = self.policy(mount.search.as_deref(), Role::SearchPolicy)?;
+        let cache = self.policy(mount.cache.as_deref(), Role::CachePolicy)?;
+        let copy_up = self.policy(mount.copy_up.as_deref(), Role::CopyUpPolicy)?;
+        if self.config.explain {
+            return Ok(OsString::new());
+        }
+        let record = self.record_path(&chain.layer);
+        if search.is_none() && cache.is_none() && copy_up.is_none() {
+            record::forget(&record);
+            return Ok(OsString::new());
+        }
+        let mut layers = Vec::new();
+        if let Some((found, chosen)) = &search {
+            layers = self.layers_of(driver, chain, &mount.lowers)?;
+            self.make_indexes(driver, layers.iter().flatten(), (found, chosen));
+        }
+        let chosen = |policy: Option<(Found, Chosen)>| policy.map(|(_, chosen)| chosen);
+        let serving = Serving {
+            compiled: self.compiled_components(),
+            indexes: self.indexes(),
+            layers,
+            search: chosen(search),
+            cache: chosen(cache),
+            copy_up: chosen(copy_up),
+            record,
+        };
+        record::begin(&serving)?;
+        Ok(serde_json::to_string(&serving).map_err(nacre_store::Error::from)?.into())
+    }
+
+    /// The policy of that name, and what its server needs of it.
+    fn policy(&self, name: Option<&str>, role: Role) -> Result<Option<(Found, Chosen)>, Error> {
+        let Some(name) = name else { return Ok(None) };
+        let found = match is_file(name) {
+            true => self.component_of_file(Path::new(name))?,
+            false => self.component(name).map_err(|error| match error {
+                Error::DriverAbsent { .. } => {
+                    Error::NotFound { kind: "policy", name: name.escape_debug().to_string() }
+                }
+                other => other,
+            })?,
+        };
+        let description = found.component.description();
+        if !description.roles.contains(&role) {
+            return Err(Error::Usage {
+                what: format!("{} is no {role}", description.name),
+                help: Some("`nacre driver ls` lists the policies that are here".to_owned()),
+            });
+        }
+        let file = match found.origin {
+            Origin::BuiltIn => None,
+            Origin::Installed | Origin::File => {
+                let path = Path::new(found.component.origin());
+                Some(std::path::absolute(path).map_err(|e| Error::io("find", path, e))?)
+            }
+        };
+        let chosen = Chosen {
+            name: description.name.clone(),
+            digest: found.component.digest().to_string(),
+            file,
+            settings: found.component.settings(&self.config.storage_opts)?,
+            trusted: found.grants.contains(&Grant::SearchTrusted),
+        };
+        Ok(Some((found, chosen)))
+    }
+
+    /// Make the indexes of the layers of a new image, where its driver would have the union search them by a policy.
+    /// What fails is made up for when the layers are mounted.
+    pub(crate) fn index_new_image(&self, driver: &Driver, chain: &Chain) {
+        if !driver.grants().contains(&Grant::MountUnion) {
+            return;
+        }
+        let indexed = || -> Result<(), Error> {
+            let plan = driver.mount(chain, true, &[])?.plan;
+            let Some(mount) = union_of(&plan.steps) else { return Ok(()) };
+            let Some((found, chosen)) = self.policy(mount.search.as_deref(), Role::SearchPolicy)? else {
+                return Ok(());
+            };
+            let layers = self.layers_of(driver, chain, &mount.lowers)?;
+            self.make_indexes(driver, layers.iter().flatten(), (&found, &chosen));
+            Ok(())
+        };
+        if let Err(error) = indexed() {
+            tracing::warn!(%error, "the layers are indexed when they are first mounted");
+        }
+    }
+
+    /// Remove what is kept of a layer that is gone.
+    pub(crate) fn forget_policies_of(&self, layer: &str) {
+        index::forget(self.root(), layer);
+        record::forget(&self.record_path(layer));
+    }
+}
+
+/// The union that a plan mounts.
+fn union_of(steps: &[Step]) -> Option<&MountUnion> {
+    steps.iter().find_map(|step| if let Step::MountUnion(mount) = step { Some(mount) } else { None })
+}
