@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{container, driver, image, info, inspect, layer, script, shell, stat, system, why};
+use crate::cmd::{container, driver, image, info, inspect, layer, script, shell, stat, system, trace, why};
 use crate::context::Context;
 use crate::docker;
 use crate::exit::Exit;
@@ -128,6 +128,7 @@ pub enum Command {
     Inspect(inspect::Inspect),
     Why(why::Why),
     Stat(stat::Stat),
+    Trace(trace::Trace),
     Info(info::Info),
     Version(info::Version),
 
@@ -173,6 +174,7 @@ impl Command {
             Self::Inspect(c) => c.run(cx),
             Self::Why(c) => c.run(cx),
             Self::Stat(c) => c.run(cx),
+            Self::Trace(c) => c.run(cx),
             Self::Info(c) => c.run(cx),
             Self::Version(c) => c.run(cx),
             Self::Container(c) => c.run(cx),
@@ -198,7 +200,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Images", &["load", "save", "import", "images", "tag", "history", "rmi"]),
-    ("Looking closer", &["inspect", "why", "stat", "info", "version"]),
+    ("Looking closer", &["inspect", "why", "stat", "trace", "info", "version"]),
     ("By noun", &["container", "image", "layer", "driver", "system", "script"]),
     ("The command itself", &["completion", "man", "help"]),
 ];

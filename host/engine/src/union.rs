@@ -12,7 +12,8 @@ use crate::types::UnionPolicies;
 use crate::{Engine, Error};
 
 /// The user named none.
-pub(crate) static NO_POLICIES: UnionPolicies = UnionPolicies { search: None, cache: None, copy_up: None };
+pub(crate) static NO_POLICIES: UnionPolicies =
+    UnionPolicies { search: None, cache: None, copy_up: None, trace: None };
 
 impl Engine {
     /// Mount a container's tree as [`Engine::mount`] does, by nacre's own union in place of the kernel's overlayfs,
@@ -32,6 +33,7 @@ impl Engine {
     pub(crate) fn refuse_other_mount(&self, mount: &Mount, policies: &UnionPolicies) -> Result<(), Error> {
         let how = match is_union(&mount.target)? {
             false => format!("by {}", mount.driver),
+            true if policies.trace.is_some() => "and records begin with the mount".to_owned(),
             true if !self.has_policies(mount.dir.as_str(), policies) => "with other policies".to_owned(),
             true => return Ok(()),
         };
@@ -67,7 +69,7 @@ pub(crate) fn unite(steps: &mut [Step], policies: &UnionPolicies, driver: &str) 
         }
         if let Step::MountUnion(it) = step {
             united = true;
-            let UnionPolicies { search, cache, copy_up } = policies.clone();
+            let UnionPolicies { search, cache, copy_up, trace: _ } = policies.clone();
             it.search = search.or(it.search.take());
             it.cache = cache.or(it.cache.take());
             it.copy_up = copy_up.or(it.copy_up.take());

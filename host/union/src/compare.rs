@@ -14,7 +14,9 @@ use crate::stack::{Child, MAX_OPEN, Merged, Stack};
 ///
 /// Files differ when their type, mode, owner, size, time of modification, device number, link target or
 /// extended attributes do. Where size and time are equal but the time is one of whole seconds, as a program
-/// or an archive sets it, their content is compared.
+/// or an archive sets it, their content is compared. A file is the other one, and not looked at further, where both have
+/// one inode number and one time of change (ctime, to less than a second): a snapshot keeps these, and nothing but the
+/// kernel's clock sets the latter.
 pub fn compare(old: &Stack, new: &Stack, placeholders: &[impl AsRef<Path>]) -> Result<Vec<Change>> {
     let mut report = Report::new(placeholders);
     let merged = |stack: &Stack| Ok::<_, crate::Error>(stack.root()?.and_then(|root| root.merged));
@@ -125,7 +127,8 @@ fn difference(was: &Child, is: &Child) -> Result<Difference> {
 
 fn files_differ(old: &Node, new: &Node) -> Result<bool> {
     let (was, is) = (&old.metadata, &new.metadata);
-    if was.inode == is.inode {
+    let unchanged_in_snapshot = was.inode.1 == is.inode.1 && was.ctime == is.ctime && was.ctime.1 != 0;
+    if was.inode == is.inode || unchanged_in_snapshot {
         return Ok(false);
     }
     let plain = |m: &Metadata| (m.kind, m.mode, m.uid, m.gid, m.rdev, m.size, m.mtime);

@@ -43,6 +43,7 @@ mod layer;
 pub mod live;
 mod node;
 mod stack;
+pub mod trace;
 mod trail;
 mod upper;
 mod walk;

@@ -27,6 +27,8 @@ pub struct Metadata {
     pub allocated: u64,
     /// When its content was changed: seconds since 1970 and nanoseconds.
     pub mtime: (i64, u32),
+    /// When its content or attributes were changed, by the kernel's own clock.
+    pub ctime: (i64, u32),
     /// What a device file stands for; 0 for anything else.
     pub rdev: u64,
     /// Its names in its layer.
@@ -52,6 +54,7 @@ impl Metadata {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             allocated: u64::try_from(stat.st_blocks).unwrap_or(0) * 512,
             mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            ctime: (stat.st_ctime, u32::try_from(stat.st_ctime_nsec).unwrap_or(0)),
             rdev: if device { stat.st_rdev } else { 0 },
             nlink: stat.st_nlink,
             inode: (stat.st_dev, stat.st_ino),

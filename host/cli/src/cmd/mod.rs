@@ -11,6 +11,7 @@ pub mod script;
 pub mod shell;
 pub mod stat;
 pub mod system;
+pub mod trace;
 pub mod why;
 
 use std::io::{BufRead, Write};

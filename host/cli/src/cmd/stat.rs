@@ -63,7 +63,11 @@ const LISTING: Listing<'static, UnionMount> = Listing {
         Column { field: "Copied", head: "COPIED", value: |m| units::size(value(m, "copied_bytes")).into() },
         Column { field: "PolicyCalls", head: "POLICY CALLS", value: |m| count(m, "policy_calls") },
         Column { field: "PolicyNanoseconds", head: "POLICY NS", value: |m| count(m, "policy_nanoseconds") },
-        Column { field: "NanosecondsPerCall", head: "NS/CALL", value: |m| ratio(m, "policy_nanoseconds", "policy_calls") },
+        Column {
+            field: "NanosecondsPerCall",
+            head: "NS/CALL",
+            value: |m| ratio(m, "policy_nanoseconds", "policy_calls"),
+        },
         Column { field: "PutAside", head: "PUT ASIDE", value: |m| count(m, "put_aside") },
         Column { field: "CopiedBytes", head: "BYTES", value: |m| count(m, "copied_bytes") },
     ],

@@ -47,6 +47,8 @@ struct Serving {
     search: Option<Chosen>,
     cache: Option<Chosen>,
     copy_up: Option<Chosen>,
+    /// Where what is asked is recorded.
+    trace: Option<PathBuf>,
 }
 
 /// A component that was looked up.
@@ -94,7 +96,8 @@ impl Engine {
             return Ok(OsString::new());
         }
         let record = self.record_path(&chain.layer);
-        if search.is_none() && cache.is_none() && copy_up.is_none() {
+        let trace = user.trace.as_deref().map(begin_trace).transpose()?;
+        if search.is_none() && cache.is_none() && copy_up.is_none() && trace.is_none() {
             record::forget(&record);
             return Ok(OsString::new());
         }
@@ -111,6 +114,7 @@ impl Engine {
             search: chosen(search),
             cache: chosen(cache),
             copy_up: chosen(copy_up),
+            trace,
             record,
         };
         record::begin(&serving)?;
@@ -179,6 +183,18 @@ impl Engine {
         index::forget(self.root(), layer);
         record::forget(&self.record_path(layer));
     }
+}
+
+fn begin_trace(path: &Path) -> Result<PathBuf, Error> {
+    let path = std::path::absolute(path).map_err(|e| Error::io("find", path, e))?;
+    nacre_union::trace::begin(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::Conflict {
+            what: format!("{} is there already", path.display()),
+            help: "records are written to a new file".to_owned(),
+        },
+        _ => Error::io("begin", &path, e),
+    })?;
+    Ok(path)
 }
 
 /// The union that a plan mounts.

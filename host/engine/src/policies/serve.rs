@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nacre_plugin::{Component, ComponentHost, Config};
 use nacre_union::live::policy::Ranges;
 use nacre_union::live::{Counters, Options};
+use nacre_union::trace::Recorder;
 
 use super::search::Search;
 use super::table::Table;
@@ -20,6 +21,12 @@ pub fn union_options(given: &OsStr) -> Options {
     let Some(serving) = given.to_str().and_then(|text| serde_json::from_str::<Serving>(text).ok()) else {
         return options;
     };
+    if let Some(path) = &serving.trace {
+        let recorder = Recorder::append(path).inspect_err(|error| {
+            record::note(&serving.record, "trace", "recorder", &format!("{}: {error}", path.display()));
+        });
+        options.trace = recorder.ok().map(Arc::new);
+    }
     // Without one, each policy says what is wrong with it.
     let host = ComponentHost::new(Config { cache_dir: Some(serving.compiled.clone()), ..Config::default() });
     let host = host.as_ref();

@@ -106,6 +106,7 @@ impl Bed {
     fn options(&self, [search, cache, copy_up]: [Option<Chosen>; 3]) -> Options {
         let layers = (0..self.count).map(|at| Some(at.to_string())).collect();
         let serving = Serving {
+            trace: None,
             record: self.path("record"),
             compiled: compiled(),
             indexes: self.path("indexes"),
@@ -261,7 +262,7 @@ fn stacks_of_more_than_64_layers_are_asked_for_in_turn_and_looks_are_spared() {
     let expected = expected(&bed);
     let plain = bed.tree([None, None, None]);
     assert_eq!(found(&plain), expected);
-    let probes = |tree: &Tree| tree.counters().probes.load(std::sync::atomic::Ordering::Relaxed);
+    let probes = |tree: &Tree| tree.statistics().probes;
     for search in ["bloom", "path-index"] {
         let chosen = bed.chosen(search, &[]);
         assert!(bed.index(&chosen));

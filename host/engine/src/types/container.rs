@@ -1,6 +1,7 @@
 //! Containers: how they are made, and how they are listed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,8 @@ pub struct UnionPolicies {
     pub cache: Option<String>,
     /// How files are brought into the writable layer.
     pub copy_up: Option<String>,
+    /// The file that records what the union is asked for ([`nacre_union::trace`]). There is none of that name yet.
+    pub trace: Option<PathBuf>,
 }
 
 impl UnionPolicies {

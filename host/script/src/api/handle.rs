@@ -280,6 +280,7 @@ fn mount(c: &Call<'_>) -> Answer {
         search: policy(c, "search")?,
         cache: policy(c, "cache")?,
         copy_up: policy(c, "copy_up")?,
+        trace: None,
     };
     if policies != UnionPolicies::default() && !c.flag("union") {
         return Err(Fault::usage("search, cache and copy_up are for a mount with union = true"));

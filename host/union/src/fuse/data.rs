@@ -10,6 +10,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::handles::{Handle, Way};
 use super::{FOREVER, Server, convert};
 use crate::live::{Attributes, File, Inode, Result};
+use crate::trace::Operation;
 
 impl Server {
     pub(crate) fn inode(&self, node: fuser::INodeNo) -> Result<Arc<Inode>> {
@@ -26,6 +27,8 @@ impl Server {
             }
             Ok((inode, file))
         });
+        let how = u64::from(write) | u64::from(truncate) << 1;
+        let opened = self.noted(opened, |_| Operation::Open { inode: self.handles.inode_of(node), how });
         let (inode, file) = match opened {
             Ok(opened) => opened,
             Err(e) => return reply.error(convert::errno(e)),

@@ -7,11 +7,21 @@ use rustix::fs::FileType;
 
 use super::{Server, convert};
 use crate::live::{Entry, Inode, Result};
+use crate::trace::Operation;
 
 const DOT: u64 = 1;
 const DOT_DOT: u64 = 2;
 
 impl Server {
+    /// The directory that is read from an offset on.
+    fn noted_list(&self, node: INodeNo, offset: u64) -> Result<Arc<Inode>> {
+        let inode = self.inode(node);
+        match offset {
+            0 => self.noted(inode, |_| Operation::List { inode: self.number(node) }),
+            _ => inode,
+        }
+    }
+
     /// Hand out the entries behind an offset until one does not fit.
     pub(crate) fn list(
         &self,
@@ -19,7 +29,7 @@ impl Server {
         offset: u64,
         mut add: impl FnMut(&Entry, FileType) -> bool,
     ) -> Result<()> {
-        let inode = self.inode(node)?;
+        let inode = self.noted_list(node, offset)?;
         for entry in dots(&inode).into_iter().filter(|entry| entry.cookie > offset) {
             if !add(&entry, FileType::Directory) {
                 return Ok(());
@@ -36,7 +46,7 @@ impl Server {
 
     /// The same with attributes. The kernel counts each entry but the dots as looked up.
     pub(crate) fn list_plus(&self, node: INodeNo, offset: u64, reply: &mut ReplyDirectoryPlus) -> Result<()> {
-        let inode = self.inode(node)?;
+        let inode = self.noted_list(node, offset)?;
         let attributes = self.tree.attributes(&inode)?;
         for entry in dots(&inode).into_iter().filter(|entry| entry.cookie > offset) {
             let attr = convert::attr(&attributes, entry.number);
@@ -47,7 +57,8 @@ impl Server {
         }
         let entries = self.tree.entries(&inode)?;
         for entry in self.tree.entries_after(&entries, offset) {
-            let Some((found, attributes)) = self.tree.lookup(&inode, &entry.name)? else { continue };
+            let found = self.noted_lookup(self.tree.lookup(&inode, &entry.name), inode.ino, &entry.name)?;
+            let Some((found, attributes)) = found else { continue };
             let told = self.entry(&found, &attributes);
             let node = told.attr.ino;
             if reply.add(node, entry.cookie, &entry.name, &told.stays, &told.attr, Generation(0)) {

@@ -10,6 +10,7 @@ mod convert;
 mod data;
 mod handles;
 mod list;
+mod note;
 mod ops;
 mod reply;
 mod service;

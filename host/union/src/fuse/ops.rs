@@ -17,6 +17,7 @@ use super::convert::{self, errno};
 use super::data::libc_flags;
 use super::{FOREVER, Server, settle, stat};
 use crate::live::{New, Owner, Result, SetAttributes, Spot};
+use crate::trace::Operation;
 
 /// What the kernel is asked to do, as far as it can.
 const WANTED: [InitFlags; 10] = [
@@ -61,6 +62,7 @@ impl Server {
             .inode(parent)
             .and_then(|parent| self.tree.create(&parent, name, new, owner))
             .map(|(inode, attributes, _)| (inode, attributes));
+        let made = self.noted_create(made, |made| &made.0, parent, name);
         self.reply_entry(made, reply);
     }
 
@@ -94,7 +96,8 @@ impl Filesystem for Server {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.inode(parent).and_then(|parent| self.tree.lookup(&parent, name)) {
+        let found = self.inode(parent).and_then(|parent| self.tree.lookup(&parent, name));
+        match self.noted_lookup(found, self.number(parent), name) {
             Ok(Some(found)) => self.reply_entry(Ok(found), reply),
             // No node, and that for long: the kernel remembers that there is nothing.
             Ok(None) => reply.entry(&FOREVER, &absent(), Generation(0)),
@@ -142,7 +145,7 @@ impl Filesystem for Server {
             let file = handle.as_ref().map(|handle| &handle.file);
             Ok((self.tree.set_attributes(&inode, &set, file)?, inode))
         });
-        match done {
+        match self.noted(done, |_| Operation::Attributes { inode: self.number(ino) }) {
             Ok((attributes, inode)) => {
                 reply.attr(&self.attributes_stay(&inode), &convert::attr(&attributes, inode.number()));
             }
@@ -183,11 +186,13 @@ impl Filesystem for Server {
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(self.inode(parent).and_then(|parent| self.tree.unlink(&parent, name)), reply);
+        let done = self.inode(parent).and_then(|parent| self.tree.unlink(&parent, name));
+        answer(self.noted_remove(done, parent, name), reply);
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(self.inode(parent).and_then(|parent| self.tree.rmdir(&parent, name)), reply);
+        let done = self.inode(parent).and_then(|parent| self.tree.rmdir(&parent, name));
+        answer(self.noted_remove(done, parent, name), reply);
     }
 
     fn rename(
@@ -210,12 +215,21 @@ impl Filesystem for Server {
             let (from, to) = (Spot { parent: &parent, name }, Spot { parent: &new_parent, name: newname });
             self.tree.rename(from, to, replace, exchange)
         });
-        answer(done, reply);
+        let noted = self.noted(done, |_| Operation::Rename {
+            parent: self.number(parent),
+            name: name.to_owned(),
+            new_parent: self.number(newparent),
+            new_name: newname.to_owned(),
+            exchange: exchange.into(),
+        });
+        answer(noted, reply);
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
         let linked =
             self.inode(ino).and_then(|inode| self.tree.link(&inode, &self.inode(newparent)?, newname));
+        let (inode, parent) = (self.number(ino), self.number(newparent));
+        let linked = self.noted(linked, |_| Operation::Link { inode, parent, name: newname.to_owned() });
         self.reply_entry(linked, reply);
     }
 
@@ -249,7 +263,7 @@ impl Filesystem for Server {
                 }
                 made => made,
             });
-        match made {
+        match self.noted_create(made, |made| &made.0, parent, name) {
             Ok((inode, attributes, Some(file))) => self.created(inode, &attributes, file, reply),
             Ok(_) => reply.error(Errno::EIO),
             Err(e) => reply.error(errno(e)),
@@ -400,7 +414,7 @@ impl Filesystem for Server {
         let flags = flags.try_into().unwrap_or(0);
         let done =
             self.inode(ino).and_then(|inode| self.tree.set_xattr(&inode, name.as_bytes(), value, flags));
-        answer(done, reply);
+        answer(self.noted_xattr(done, ino, name), reply);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -416,7 +430,8 @@ impl Filesystem for Server {
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(self.inode(ino).and_then(|inode| self.tree.remove_xattr(&inode, name.as_bytes())), reply);
+        let done = self.inode(ino).and_then(|inode| self.tree.remove_xattr(&inode, name.as_bytes()));
+        answer(self.noted_xattr(done, ino, name), reply);
     }
 
     fn fallocate(

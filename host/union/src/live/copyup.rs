@@ -15,6 +15,7 @@ use super::place::Place;
 use super::policy::{CopyUp, CopyUpKind, Purpose};
 use super::ranges::Begun;
 use super::{Counters, Result, Tree, Upper, sys_errno};
+use crate::trace::Operation;
 
 pub(crate) const CAPABILITIES: &[u8] = b"security.capability";
 
@@ -51,7 +52,16 @@ impl Tree {
                 begun.unlink();
             }
             top.discard(&temp);
-        })
+        })?;
+        self.note_copy_up(inode, &stat);
+        Ok(())
+    }
+
+    fn note_copy_up(&self, inode: &Inode, stat: &Stat) {
+        if let Some(recorder) = self.recorder() {
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
+            recorder.note(0, &Operation::CopyUp { inode: inode.ino, size });
+        }
     }
 
     fn copy_to_work<'a>(
@@ -234,6 +244,7 @@ impl Tree {
         done.inspect_err(|_| top.discard(&temp))?;
         let _ = rustix::fs::futimens(&*above, &times(&before));
         Counters::one(&self.counters.others);
+        self.note_copy_up(inode, &stat);
         let real = rustix::fs::fstat(&*made)?;
         {
             let mut state = inode.state.lock();

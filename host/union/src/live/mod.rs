@@ -48,6 +48,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error};
 use crate::layer::{Layer, Whiteouts};
+use crate::trace::Recorder;
 use copyup::LinkMap;
 use inode::{Inode as Node, Part, Parts, Table};
 use place::Place;
@@ -100,6 +101,8 @@ pub struct Options {
     pub copy_up: Arc<dyn CopyUpPolicy>,
     /// Files may be copied up by ranges. Whoever else reads the writable layer settles it first ([`Settled`]).
     pub ranges: bool,
+    /// What records what the tree is asked for, if anything does. For one tree.
+    pub trace: Option<Arc<Recorder>>,
     /// What counts what happens. For one tree.
     pub counters: Arc<Counters>,
 }
@@ -115,6 +118,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             copy_up: Arc::new(Auto),
             ranges: true,
+            trace: None,
             counters: Arc::default(),
         }
     }
@@ -246,6 +250,10 @@ impl Tree {
     /// The root of the tree.
     pub fn root(&self) -> Arc<Inode> {
         self.root.clone()
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.options.trace.as_deref()
     }
 
     /// What happened so far.

@@ -85,6 +85,9 @@ impl Tree {
     /// Complete all files, for the layer to be used without a tree. What fails stays as it is, and whoever opens
     /// the layer next goes on with it.
     pub fn close(&self) -> crate::Result<()> {
+        if let Some(Err(e)) = self.recorder().map(crate::trace::Recorder::flush) {
+            tracing::warn!("the end of the record of operations is lost: {e}");
+        }
         let Some(top) = &self.upper else { return Ok(()) };
         let ranges = &top.ranges;
         let layer = top.root.path().to_owned();

@@ -1,5 +1,7 @@
 //! `mount` and `umount`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use nacre_engine::UnionPolicies;
 
@@ -16,6 +18,7 @@ use crate::out;
   nacre mount web
   nacre mount --union web
   nacre mount --union --search bloom --cache sieve web
+  nacre mount --union --trace web.trace web
   nacre mount --explain web")]
 pub struct Mount {
     /// By nacre's own union (a FUSE server) in place of the kernel's overlayfs, whatever the driver plans
@@ -30,6 +33,9 @@ pub struct Mount {
     /// Its copy-up policy
     #[arg(long, value_name = "POLICY", requires = "union")]
     copy_up: Option<String>,
+    /// Record what the union is asked for in a new file, which `nacre trace` shows
+    #[arg(long, value_name = "FILE", requires = "union")]
+    trace: Option<PathBuf>,
     #[command(flatten)]
     explain: Explain,
     /// The container
@@ -42,8 +48,8 @@ impl Mount {
         let engine = cx.engine_for(self.explain)?;
         let path = match self.union {
             true => {
-                let Self { search, cache, copy_up, .. } = self;
-                engine.mount_by_union(&self.container, &UnionPolicies { search, cache, copy_up })?
+                let Self { search, cache, copy_up, trace, .. } = self;
+                engine.mount_by_union(&self.container, &UnionPolicies { search, cache, copy_up, trace })?
             }
             false => engine.mount(&self.container)?,
         };
