@@ -1,6 +1,8 @@
 //! Mounts by nacre's own union, and the policies that a user can choose for them.
 
-use crate::{MountUnion, OptionSpec, OverlayUpper, Place, Setting, Settings, Step, Whiteouts, text};
+use crate::{
+    MountUnion, OptionSpec, OverlayUpper, Place, Setting, Settings, Step, UnionPolicy, Whiteouts, text,
+};
 
 /// The options by which a user chooses the policies of the union's mounts: `search`, `cache` and `copy_up`. For the
 /// description of a driver that plans such mounts; [`mount_union`] reads them.
@@ -28,13 +30,9 @@ pub fn mount_union(
     settings: &[Setting],
 ) -> Step {
     let named = |option| settings.text(option).ok().filter(|name| !name.is_empty()).map(str::to_owned);
-    Step::MountUnion(MountUnion {
-        lowers,
-        upper,
-        target: target.clone(),
-        format,
-        search: named("search"),
-        cache: named("cache"),
-        copy_up: named("copy_up"),
-    })
+    let search = named("search").map(UnionPolicy::Search);
+    let cache = named("cache").map(UnionPolicy::Cache);
+    let copy_up = named("copy_up").map(UnionPolicy::CopyUp);
+    let policies = [search, cache, copy_up].into_iter().flatten().collect();
+    Step::MountUnion(MountUnion { lowers, upper, target: target.clone(), format, policies })
 }

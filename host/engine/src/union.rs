@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nacre_plugin::plan::{MountUnion, Step};
+use nacre_plugin::plan::{MountUnion, Step, UnionPolicy};
 use nacre_plugin::types::Whiteouts;
 use nacre_store::{LayerId, Mount};
 
@@ -62,17 +62,19 @@ pub(crate) fn unite(steps: &mut [Step], policies: &UnionPolicies, driver: &str) 
                 upper: it.upper.take(),
                 target: it.target.clone(),
                 format: Whiteouts::Overlay,
-                search: None,
-                cache: None,
-                copy_up: None,
+                policies: Vec::new(),
             });
         }
         if let Step::MountUnion(it) = step {
             united = true;
             let UnionPolicies { search, cache, copy_up, trace: _ } = policies.clone();
-            it.search = search.or(it.search.take());
-            it.cache = cache.or(it.cache.take());
-            it.copy_up = copy_up.or(it.copy_up.take());
+            let search = search.map(UnionPolicy::Search);
+            let cache = cache.map(UnionPolicy::Cache);
+            let copy_up = copy_up.map(UnionPolicy::CopyUp);
+            for policy in [search, cache, copy_up].into_iter().flatten() {
+                it.policies.retain(|planned| planned.parts().0 != policy.parts().0);
+                it.policies.push(policy);
+            }
         }
     }
     if united {

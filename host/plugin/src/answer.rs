@@ -1,6 +1,6 @@
 //! The form of answers: sizes that the contract bounds. What a step means is checked by whoever runs it.
 
-use crate::contract::plan::{OverlayUpper, Plan, PoolStorage, Step};
+use crate::contract::plan::{OverlayUpper, Plan, PoolStorage, Step, UnionPolicy};
 use crate::contract::storage::{Difference, Example, HomeLayout, Planned, Suitability};
 use crate::contract::types::Place;
 
@@ -81,8 +81,9 @@ fn step_fault(step: &Step) -> Option<String> {
                 .or_else(|| it.upper.as_ref().and_then(upper))
                 .or_else(places)
                 .or_else(|| {
-                    let mut policies = it.search.iter().chain(&it.cache).chain(&it.copy_up);
-                    policies.find_map(|name| longer("a policy's name", name.len(), PATH))
+                    let name = |policy: &UnionPolicy| policy.parts().1.len();
+                    let longest = it.policies.iter().map(name).max().unwrap_or(0);
+                    longer("a policy's name", longest, PATH)
                 })
         }
         Step::SetState(it) => key(&it.key).or_else(|| longer("the value", it.value.len(), SMALL)),

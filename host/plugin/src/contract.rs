@@ -15,7 +15,8 @@ pub mod plan {
         CopyTree, EnsureDir, Limit, MakeDir, MountAufs, MountBind, MountOverlay, MountTmpfs, MountUnion,
         MountZfs, OverlayOption, OverlayUpper, Plan, PoolDevices, PoolFiles, PoolStorage, Rename, SetState,
         Sharing, Step, SubvolumeCreate, SubvolumeSnapshot, Symlink, ThinCreate, ThinMount, ThinPool,
-        ThinSnapshot, ThinSync, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet, ZfsSnapshot,
+        ThinSnapshot, ThinSync, UnionPolicy, VolumeFormat, WriteFile, ZfsClone, ZfsProperty, ZfsSet,
+        ZfsSnapshot,
     };
     pub use crate::bindings::nacre::storage::types::{Place, Root};
 }
@@ -77,7 +78,7 @@ pub mod copying {
 use std::fmt;
 
 use description::{Grant, Role};
-use plan::Step;
+use plan::{Step, UnionPolicy};
 use types::{OptionReason, Place, Refusal, Requirement, Root};
 
 impl Step {
@@ -167,6 +168,18 @@ impl Step {
             | Step::ThinSync(_)
             | Step::ThinDeactivate(_)
             | Step::ThinDelete(_) => &[Grant::Thin],
+        }
+    }
+}
+
+impl UnionPolicy {
+    /// The role of the component, and its name.
+    #[must_use]
+    pub fn parts(&self) -> (Role, &str) {
+        match self {
+            Self::Search(name) => (Role::SearchPolicy, name),
+            Self::Cache(name) => (Role::CachePolicy, name),
+            Self::CopyUp(name) => (Role::CopyUpPolicy, name),
         }
     }
 }

@@ -38,7 +38,7 @@ fn a_mount_with_policies_shows_the_same_tree_and_what_is_written_stays() {
     let nacre = Nacre::new().with_driver("overlay2");
     load(&nacre, &image());
     nacre.ok(["create", "--name", "box", "three:1", "/x"]);
-    let plain = Tree::read(nacre.ok(["mount", "box"]).trim().as_ref());
+    let mut plain = Tree::read(nacre.ok(["mount", "box"]).trim().as_ref());
     nacre.ok(["umount", "box"]);
     for (search, cache, copy_up) in
         [("bloom", "sieve", "auto"), ("path-index", "s3-fifo", "whole"), ("newest-first", "lru", "auto")]
@@ -54,7 +54,7 @@ fn a_mount_with_policies_shows_the_same_tree_and_what_is_written_stays() {
                      {{.UnionPolicies.Search.Trusted}} {{len .UnionPolicies.Faults}}";
         let trusted = search != "newest-first";
         assert_eq!(inspect(&nacre, named), format!("{search} {cache} {copy_up} {trusted} 0"));
-        std::fs::write(tree.join("same"), "same").unwrap();
+        append(&tree.join("linked"), search);
         // It is mounted with these, and with no others.
         mount(&nacre, &words);
         let taken = nacre.run(["mount", "--union", "--search", "liar", "box"]).failed_with(4);
@@ -62,7 +62,8 @@ fn a_mount_with_policies_shows_the_same_tree_and_what_is_written_stays() {
         let out = nacre.run(["umount", "box"]);
         assert!(out.stderr.is_empty(), "{out}");
         nacre.ok(["mount", "box"]);
-        assert_eq!(std::fs::read_to_string(tree.join("same")).unwrap(), "same");
+        assert!(std::fs::read_to_string(tree.join("linked")).unwrap().ends_with(search));
+        plain = Tree::read(&tree);
         nacre.ok(["umount", "box"]);
     }
     mount(&nacre, &[]);
@@ -107,6 +108,11 @@ fn indexes_are_made_once_for_each_component_and_go_with_their_layers() {
     nacre.assert_sound();
 }
 
+fn append(path: &Path, text: &str) {
+    let mut file = std::fs::File::options().append(true).open(path).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+}
+
 /// The file of a component.
 fn file(dir: &Path, name: &str, wasm: &[u8]) -> String {
     let path = dir.join(name);
@@ -126,8 +132,11 @@ fn a_policy_that_fails_is_named_with_its_cause_and_the_tree_stays_right() {
     let layer = inspect(&nacre, "{{.GraphDriver.Data.LayerDir}}");
     let words = ["mount", "--union", "--search", &liar, "--copy-up", &forger, "box"];
     let tree: PathBuf = nacre.ok(words).trim().into();
+    // By its name, before a list of names answers.
+    assert_eq!(std::fs::read(tree.join("d/top")).unwrap(), b"top");
     plain.assert_same(&Tree::read(&tree), "liar");
-    std::fs::write(tree.join("same"), "written").unwrap();
+    append(&tree.join("same"), "r");
+    assert_eq!(std::fs::read(tree.join("same")).unwrap(), b"samer");
     let told =
         |what: &str| inspect(&nacre, &format!("{{{{range .UnionPolicies.Faults}}}}{what}|{{{{end}}}}"));
     assert_eq!(told("{{.Component}} {{.Role}}"), "liar search-policy|forger copy-up-policy|");
@@ -143,9 +152,12 @@ fn a_policy_that_fails_is_named_with_its_cause_and_the_tree_stays_right() {
     let how = ["--storage-opt", "liar.how=panic", "--storage-opt", "liar.after=3"];
     let tree: PathBuf =
         nacre.ok([&how[..], &["mount", "--union", "--search", &liar, "box"]].concat()).trim().into();
-    let seen = Tree::read(&tree);
+    for name in ["again", "linked", "d/top", "link", "same"] {
+        assert!(tree.join(name).symlink_metadata().is_ok(), "{name}");
+    }
+    assert!(!tree.join("removed").exists() && !tree.join("nothing").exists());
     assert!(told("{{.Cause}}").contains("it panicked"), "{}", told("{{.Cause}}"));
-    assert_eq!(seen.entries.len(), plain.entries.len());
+    assert_eq!(Tree::read(&tree).entries.len(), plain.entries.len());
     nacre.ok(["umount", "box"]);
     nacre.ok(["rm", "box"]);
     let layer = Path::new(&layer).file_name().unwrap().to_owned();
@@ -185,12 +197,12 @@ fn policies_that_cannot_be_used_are_refused_before_anything_is_mounted() {
     refused(&["--search", "nosuch"], 3, "no such policy: nosuch");
     refused(&["--search", "lru"], 2, "lru is no search-policy");
     refused(&["--cache", "overlay2"], 2, "overlay2 is no cache-policy");
-    refused(&["--copy-up", "/nowhere.wasm"], 1, "/nowhere.wasm");
+    refused(&["--copy-up", "/nowhere.wasm"], 3, "/nowhere.wasm");
     nacre.run(["mount", "--search", "bloom", "box"]).failed_with(2);
     nacre
         .run(["--storage-opt", "bloom.bits=1000", "mount", "--union", "--search", "bloom", "box"])
         .failed_with(2);
-    // It takes no more than it asks for: one that was installed without being trusted is looked at.
+    // One that was installed is chosen by its name.
     let hoarder = file(dir.path(), "hoarder.wasm", HOARDER);
     nacre.ok(["driver", "install", &hoarder]);
     mount(&nacre, &["--cache", "hoarder"]);

@@ -150,8 +150,10 @@ fn stack(lowers: &[Place], upper: Option<&OverlayUpper>) -> Vec<String> {
 
 fn union(s: &MountUnion) -> String {
     let mut words = stack(&s.lowers, s.upper.as_ref());
-    let policies = [("search", &s.search), ("cache", &s.cache), ("copy-up", &s.copy_up)];
-    words.extend(policies.iter().filter_map(|(role, name)| Some(format!("{role} {}", name.as_ref()?))));
+    words.extend(s.policies.iter().map(|policy| {
+        let (role, name) = policy.parts();
+        format!("{role} {name}")
+    }));
     words.join(", ")
 }
 

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nacre_plugin::description::{Grant, Role};
-use nacre_plugin::plan::{MountUnion, Step};
+use nacre_plugin::plan::{MountUnion, Step, UnionPolicy};
 use nacre_plugin::types::Setting;
 use serde::{Deserialize, Serialize};
 
@@ -75,23 +75,19 @@ impl Engine {
         (own, user): (&[Setting], &UnionPolicies),
     ) -> Result<OsString, Error> {
         let Some(mount) = union_of(steps) else { return Ok(OsString::new()) };
-        let refuse_foreign = |named: &Option<String>| match named {
-            Some(name) if is_file(name) && !user.names(name) && !driver.is_word_of_user(name, own) => {
-                Err(Error::Usage {
-                    what: format!(
-                        "{} names the file {} as a policy, which nobody named to it",
-                        driver.name(),
-                        name.escape_debug()
-                    ),
-                    help: None,
-                })
+        let mut chosen = [None, None, None];
+        for policy in &mount.policies {
+            let (role, name) = policy.parts();
+            if is_file(name) && !user.names(name) && !driver.is_word_of_user(name, own) {
+                let (driver, name) = (driver.name(), name.escape_debug());
+                let what = format!("{driver} names the file {name} as a policy, which nobody named to it");
+                return Err(Error::Usage { what, help: None });
             }
-            _ => Ok(()),
-        };
-        [&mount.search, &mount.cache, &mount.copy_up].into_iter().try_for_each(refuse_foreign)?;
-        let search = self.policy(mount.search.as_deref(), Role::SearchPolicy)?;
-        let cache = self.policy(mount.cache.as_deref(), Role::CachePolicy)?;
-        let copy_up = self.policy(mount.copy_up.as_deref(), Role::CopyUpPolicy)?;
+            let place =
+                if role == Role::SearchPolicy { 0 } else { 1 + usize::from(role == Role::CopyUpPolicy) };
+            chosen[place] = Some(self.policy(name, role)?);
+        }
+        let [search, cache, copy_up] = chosen;
         if self.config.explain {
             return Ok(OsString::new());
         }
@@ -122,8 +118,7 @@ impl Engine {
     }
 
     /// The policy of that name, and what its server needs of it.
-    fn policy(&self, name: Option<&str>, role: Role) -> Result<Option<(Found, Chosen)>, Error> {
-        let Some(name) = name else { return Ok(None) };
+    fn policy(&self, name: &str, role: Role) -> Result<(Found, Chosen), Error> {
         let found = match is_file(name) {
             true => self.component_of_file(Path::new(name))?,
             false => self.component(name).map_err(|error| match error {
@@ -154,7 +149,7 @@ impl Engine {
             settings: found.component.settings(&self.config.storage_opts)?,
             trusted: found.grants.contains(&Grant::SearchTrusted),
         };
-        Ok(Some((found, chosen)))
+        Ok((found, chosen))
     }
 
     /// Make the indexes of the layers of a new image, where its driver would have the union search them by a policy.
@@ -166,9 +161,10 @@ impl Engine {
         let indexed = || -> Result<(), Error> {
             let plan = driver.mount(chain, true, &[])?.plan;
             let Some(mount) = union_of(&plan.steps) else { return Ok(()) };
-            let Some((found, chosen)) = self.policy(mount.search.as_deref(), Role::SearchPolicy)? else {
-                return Ok(());
-            };
+            let search =
+                mount.policies.iter().map(UnionPolicy::parts).find(|(role, _)| *role == Role::SearchPolicy);
+            let Some((role, name)) = search else { return Ok(()) };
+            let (found, chosen) = self.policy(name, role)?;
             let layers = self.layers_of(driver, chain, &mount.lowers)?;
             self.make_indexes(driver, layers.iter().flatten(), (&found, &chosen));
             Ok(())

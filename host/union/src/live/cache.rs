@@ -62,11 +62,11 @@ impl Kept {
         let named = self.ask(policy, |policy| policy.victim()).flatten();
         match named {
             Some(key) if key != directory && self.bytes.contains_key(&key) => return named,
-            Some(nonsense) => {
+            Some(nonsense) if self.own.is_none() => {
                 policy.lock().refuted(nonsense);
                 self.put_aside();
             }
-            None => {}
+            _ => {}
         }
         self.bytes.keys().copied().find(|key| *key != directory)
     }
