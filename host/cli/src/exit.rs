@@ -37,7 +37,7 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (OK, "It worked."),
     (FAILED, "It failed, and none of the codes below says how."),
     (USAGE, "The command line cannot be used."),
-    (NOT_FOUND, "An image, container, layer, driver or path does not exist."),
+    (NOT_FOUND, "An image, container, layer, driver, policy or path does not exist."),
     (CONFLICT, "Something is in use, is running, or has that name already."),
     (BAD_ARCHIVE, "An archive is damaged, hostile or of an unknown form."),
     (COMPONENT, "A driver (a WebAssembly component) failed or gave a plan that was refused."),

@@ -72,7 +72,7 @@ pub(crate) fn unite(steps: &mut [Step], policies: &UnionPolicies, driver: &str) 
             let cache = cache.map(UnionPolicy::Cache);
             let copy_up = copy_up.map(UnionPolicy::CopyUp);
             for policy in [search, cache, copy_up].into_iter().flatten() {
-                it.policies.retain(|planned| planned.parts().0 != policy.parts().0);
+                it.policies.retain(|planned| planned.kind() != policy.kind());
                 it.policies.push(policy);
             }
         }

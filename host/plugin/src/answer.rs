@@ -81,7 +81,7 @@ fn step_fault(step: &Step) -> Option<String> {
                 .or_else(|| it.upper.as_ref().and_then(upper))
                 .or_else(places)
                 .or_else(|| {
-                    let name = |policy: &UnionPolicy| policy.parts().1.len();
+                    let name = |policy: &UnionPolicy| policy.name().len();
                     let longest = it.policies.iter().map(name).max().unwrap_or(0);
                     longer("a policy's name", longest, PATH)
                 })

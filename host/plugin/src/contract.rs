@@ -173,14 +173,27 @@ impl Step {
 }
 
 impl UnionPolicy {
-    /// The role of the component, and its name.
+    /// The role of the component.
     #[must_use]
-    pub fn parts(&self) -> (Role, &str) {
+    pub fn role(&self) -> Role {
+        [Role::SearchPolicy, Role::CachePolicy, Role::CopyUpPolicy][self.kind()]
+    }
+
+    /// 0 for search, 1 for cache, 2 for copy-up.
+    #[must_use]
+    pub fn kind(&self) -> usize {
         match self {
-            Self::Search(name) => (Role::SearchPolicy, name),
-            Self::Cache(name) => (Role::CachePolicy, name),
-            Self::CopyUp(name) => (Role::CopyUpPolicy, name),
+            Self::Search(_) => 0,
+            Self::Cache(_) => 1,
+            Self::CopyUp(_) => 2,
         }
+    }
+
+    /// The name of the component, or its file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let (Self::Search(name) | Self::Cache(name) | Self::CopyUp(name)) = self;
+        name
     }
 }
 

@@ -28,8 +28,7 @@ impl CopyUpPolicy for Auto {
     }
 
     fn open(settings: &[Setting]) -> Self {
-        let ranges_from = settings.bytes("ranges_from").ok().and_then(|bytes| u64::try_from(bytes).ok());
-        Self { ranges_from: ranges_from.unwrap_or(0) }
+        Self { ranges_from: settings.bytes("ranges_from").unwrap_or(0) }
     }
 
     fn choose(&self, file: &LowerFile, purpose: Purpose) -> Way {

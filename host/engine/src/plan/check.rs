@@ -209,11 +209,8 @@ impl StepCheck<'_> {
                     self.owned(&upper.work)?;
                 }
                 self.value(!s.lowers.is_empty(), "a union without a lower directory")?;
-                let twice = |role| s.policies.iter().filter(|policy| policy.parts().0 == role).count() > 1;
-                self.value(
-                    !s.policies.iter().any(|policy| twice(policy.parts().0)),
-                    "two policies of a kind",
-                )?;
+                let kinds = [0, 1, 2].map(|kind| s.policies.iter().filter(|it| it.kind() == kind).count());
+                self.value(kinds.iter().all(|count| *count <= 1), "two policies of a kind")?;
                 self.value(s.format != Whiteouts::None, "a union in which nothing can be deleted")
             }
             Step::SetState(s) => {

@@ -150,10 +150,7 @@ fn stack(lowers: &[Place], upper: Option<&OverlayUpper>) -> Vec<String> {
 
 fn union(s: &MountUnion) -> String {
     let mut words = stack(&s.lowers, s.upper.as_ref());
-    words.extend(s.policies.iter().map(|policy| {
-        let (role, name) = policy.parts();
-        format!("{role} {name}")
-    }));
+    words.extend(s.policies.iter().map(|policy| format!("{} {}", policy.role(), policy.name())));
     words.join(", ")
 }
 

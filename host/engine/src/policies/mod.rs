@@ -18,7 +18,7 @@ mod way;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use nacre_plugin::description::{Grant, Role};
+use nacre_plugin::description::Grant;
 use nacre_plugin::plan::{MountUnion, Step, UnionPolicy};
 use nacre_plugin::types::Setting;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ pub use serve::union_options;
 use crate::components::{Found, Origin, is_file};
 use crate::driver::{Chain, Driver};
 use crate::types::UnionPolicies;
+use crate::union::NO_POLICIES;
 use crate::{Engine, Error};
 
 /// nacre's own folder, on the storage root and in the run directory.
@@ -74,29 +75,20 @@ impl Engine {
         steps: &[Step],
         (own, user): (&[Setting], &UnionPolicies),
     ) -> Result<OsString, Error> {
-        let Some(mount) = union_of(steps) else { return Ok(OsString::new()) };
-        let mut chosen = [None, None, None];
-        for policy in &mount.policies {
-            let (role, name) = policy.parts();
-            if is_file(name) && !user.names(name) && !driver.is_word_of_user(name, own) {
-                let (driver, name) = (driver.name(), name.escape_debug());
-                let what = format!("{driver} names the file {name} as a policy, which nobody named to it");
-                return Err(Error::Usage { what, help: None });
-            }
-            let place =
-                if role == Role::SearchPolicy { 0 } else { 1 + usize::from(role == Role::CopyUpPolicy) };
-            chosen[place] = Some(self.policy(name, role)?);
-        }
-        let [search, cache, copy_up] = chosen;
-        if self.config.explain {
-            return Ok(OsString::new());
-        }
         let record = self.record_path(&chain.layer);
-        let trace = user.trace.as_deref().map(begin_trace).transpose()?;
-        if search.is_none() && cache.is_none() && copy_up.is_none() && trace.is_none() {
+        if !self.config.explain {
             record::forget(&record);
+        }
+        let Some(mount) = union_of(steps) else { return Ok(OsString::new()) };
+        let mut policies = [None, None, None];
+        for policy in &mount.policies {
+            policies[policy.kind()] = Some(self.policy(policy, driver, (own, user))?);
+        }
+        if self.config.explain || (mount.policies.is_empty() && user.trace.is_none()) {
             return Ok(OsString::new());
         }
+        let trace = user.trace.as_deref().map(begin_trace).transpose()?;
+        let [search, cache, copy_up] = policies;
         let mut layers = Vec::new();
         if let Some((found, chosen)) = &search {
             layers = self.layers_of(driver, chain, &mount.lowers)?;
@@ -117,8 +109,19 @@ impl Engine {
         Ok(serde_json::to_string(&serving).map_err(nacre_store::Error::from)?.into())
     }
 
-    /// The policy of that name, and what its server needs of it.
-    fn policy(&self, name: &str, role: Role) -> Result<(Found, Chosen), Error> {
+    /// A policy of a plan, and what its server needs of it. A file must be one that the user named.
+    fn policy(
+        &self,
+        policy: &UnionPolicy,
+        driver: &Driver,
+        (own, user): (&[Setting], &UnionPolicies),
+    ) -> Result<(Found, Chosen), Error> {
+        let (role, name) = (policy.role(), policy.name());
+        if is_file(name) && !user.names(name) && !driver.is_word_of_user(name, own) {
+            let (driver, name) = (driver.name(), name.escape_debug());
+            let what = format!("{driver} names the file {name} as a policy, which nobody named to it");
+            return Err(Error::Usage { what, help: None });
+        }
         let found = match is_file(name) {
             true => self.component_of_file(Path::new(name))?,
             false => self.component(name).map_err(|error| match error {
@@ -161,10 +164,9 @@ impl Engine {
         let indexed = || -> Result<(), Error> {
             let plan = driver.mount(chain, true, &[])?.plan;
             let Some(mount) = union_of(&plan.steps) else { return Ok(()) };
-            let search =
-                mount.policies.iter().map(UnionPolicy::parts).find(|(role, _)| *role == Role::SearchPolicy);
-            let Some((role, name)) = search else { return Ok(()) };
-            let (found, chosen) = self.policy(name, role)?;
+            let search = mount.policies.iter().find(|policy| policy.kind() == 0);
+            let Some(search) = search else { return Ok(()) };
+            let (found, chosen) = self.policy(search, driver, (&[], &NO_POLICIES))?;
             let layers = self.layers_of(driver, chain, &mount.lowers)?;
             self.make_indexes(driver, layers.iter().flatten(), (&found, &chosen));
             Ok(())

@@ -80,7 +80,7 @@ impl Tree {
                 let asked = self.asked(top, stat, &to, purpose)?;
                 if asked.needed > 0 {
                     let way = self.options.copy_up.choose(&asked);
-                    if let Some(begun) = self.begin_ranges(top, lower, stat, temp, &to, asked, way)? {
+                    if let Some(begun) = self.begin_ranges(top, lower, stat, temp, &to, (asked, way))? {
                         Counters::one(&self.counters.ranges);
                         return Ok(Some(begun));
                     }
@@ -111,8 +111,7 @@ impl Tree {
         stat: &Stat,
         temp: &str,
         to: &OwnedFd,
-        asked: CopyUp,
-        way: CopyUpKind,
+        (asked, way): (CopyUp, CopyUpKind),
     ) -> Result<Option<Begun<'a>>> {
         // What is written to a file takes its capabilities, also where nobody asked for it to be written.
         if !self.options.ranges

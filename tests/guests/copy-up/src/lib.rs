@@ -29,15 +29,15 @@ impl CopyUpPolicy for Forger {
     }
 
     fn choose(&self, _: &LowerFile, _: Purpose) -> Way {
-        match self.0.as_str() {
+        assert!(self.0 != "panic", "it was told to");
+        if self.0 == "loop" {
             // The host is to end it.
             #[allow(clippy::infinite_loop)]
-            "loop" => loop {
+            loop {
                 std::hint::black_box(());
-            },
-            "panic" => panic!("it was told to"),
-            _ => Way::MetadataOnly,
+            }
         }
+        Way::MetadataOnly
     }
 }
 
