@@ -18,7 +18,7 @@ use crate::journal::Durability;
 use crate::{Engine, Error};
 
 /// The holder of a mount that a user asked for.
-const USER: &str = "user";
+pub(crate) const USER: &str = "user";
 /// The holder of a mount for one operation: this, the token of its process, and a word of its own.
 const OPERATION: &str = "op:";
 /// The holder of a mount for a container's process: this and the container's ID.

@@ -1,6 +1,7 @@
 //! Containers: how they are made, and how they are listed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,23 @@ pub struct ContainerSize {
     pub writable: u64,
     /// Bytes of the writable layer and of all image layers below it.
     pub virtual_size: u64,
+}
+
+/// A tree that is mounted.
+#[derive(Debug, Clone, Serialize)]
+pub struct MountSummary {
+    /// The container whose tree it is.
+    pub container: Option<String>,
+    /// The image whose tree it is.
+    pub image: Option<String>,
+    /// Somebody asked for it; otherwise a process or an operation needs it.
+    pub by_user: bool,
+    /// The driver that holds its layers.
+    pub driver: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Seconds since the epoch.
+    pub since: i64,
 }
 
 /// A changed path of a container.
