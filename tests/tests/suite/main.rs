@@ -22,6 +22,9 @@ mod migration;
 mod processes;
 mod refusals;
 mod script;
+mod script_examples;
+mod script_pages;
+mod scripts;
 mod served;
 mod zfs;
 

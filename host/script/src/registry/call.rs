@@ -1,6 +1,6 @@
 //! A call of a function of the API, from Lua to Rust and back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -44,12 +44,13 @@ impl Call<'_> {
 
     /// A function for a `for` loop: it gives one value after the other, and nil when there are no more.
     pub(crate) fn iterate(&self, next: impl FnMut(&Lua) -> Result<Option<Value>, Fault> + 'static) -> Answer {
+        let held = self.binder.held.hold(self.lua)?;
         // At the end, or after an error, what it holds open is let go.
-        let state = RefCell::new(Some(next));
+        let state = RefCell::new(Some((next, held)));
         let step = self.binder.function(self.lua, move |lua, _, _| {
             let mut state = state.borrow_mut();
             let value = match state.as_mut() {
-                Some(next) => next(lua),
+                Some((next, _)) => next(lua),
                 None => Ok(None),
             };
             if !matches!(value, Ok(Some(_))) {
@@ -170,6 +171,40 @@ pub(crate) struct Binder {
     pub(crate) host: Rc<Host>,
     pub(crate) meter: Rc<Meter>,
     raising: LuaFunction,
+    held: Iterators,
+}
+
+/// How many iterators hold files open. One that a script left before its end does so until Lua finds it unused, and to
+/// Lua it looks small: it is asked to look when there are many.
+#[derive(Debug, Clone, Default)]
+struct Iterators {
+    count: Rc<Cell<usize>>,
+    /// When they are so many, Lua looks for unused ones.
+    many: Rc<Cell<usize>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct OneIterator(Rc<Cell<usize>>);
+
+impl Drop for OneIterator {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+impl Iterators {
+    const MANY: usize = 32;
+
+    fn hold(&self, lua: &Lua) -> mlua::Result<OneIterator> {
+        if self.count.get() >= self.many.get().max(Self::MANY) {
+            lua.gc_collect()?;
+            // Those that are used stay: it is not looked for them again and again.
+            self.many.set(self.count.get() * 2);
+        }
+        self.count.set(self.count.get() + 1);
+        Ok(OneIterator(self.count.clone()))
+    }
 }
 
 /// A function that raises what the one of Rust gives as an error: in mlua a function of Rust cannot raise an object.
@@ -183,7 +218,7 @@ return function(f) return function(...) return finish(f(...)) end end";
 
 impl Binder {
     pub(crate) fn new(lua: &Lua, host: Rc<Host>, meter: Rc<Meter>) -> mlua::Result<Self> {
-        Ok(Self { host, meter, raising: own(lua, RAISING)?.call(())? })
+        Ok(Self { host, meter, raising: own(lua, RAISING)?.call(())?, held: Iterators::default() })
     }
 
     /// A function of Lua that raises the faults of `run` as objects.
