@@ -17,24 +17,35 @@ fn examples() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What the examples take for granted: images, a container, and whatever one of them is about.
+/// What the examples take for granted: images, a container, and whatever one of them is about. What is there still from
+/// the example before stays.
 const BEFORE: &str = r#"
 local example = ...
-for _, mount in ipairs(nacre.mount.list()) do if mount.image then nacre.mount.umount_image(mount.image) end end
-for _, c in ipairs(nacre.container.list()) do nacre.container.get(c.id):remove({ force = true }) end
-nacre.image.prune({ all = true })
-nacre.driver.select()
-local image = nacre.image.load("debian.tar")[1]
-nacre.image.tag(image.id, "debian:latest")
-nacre.image.tag(image.id, "web:1")
-if example ~= "nacre.container.create" then
-  c = nacre.container.create({ image = "debian:latest", name = "web", command = { "sleep", "60" } })
-  nacre.union.write("web", "/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+local function is_as_it_was()
+  local images, containers, mounts = nacre.image.list(), nacre.container.list(), nacre.mount.list()
+  return #images == 1 and #images[1].references == 3 and #containers == 1 and #mounts == 0 and #nacre.layer.list() == 1
+    and containers[1].name == "web" and containers[1].state == "created" and not nacre.driver.selection().configured
 end
+local function make_it_so()
+  for _, mount in ipairs(nacre.mount.list()) do if mount.image then nacre.mount.umount_image(mount.image) end end
+  for _, c in ipairs(nacre.container.list()) do nacre.container.get(c.id):remove({ force = true }) end
+  nacre.image.prune({ all = true })
+  nacre.driver.select()
+  local image = nacre.image.load("debian.tar")[1]
+  nacre.image.tag(image.id, "debian:latest")
+  nacre.image.tag(image.id, "web:1")
+  nacre.container.create({ image = "debian:latest", name = "web", command = { "sleep", "60" } })
+end
+if not is_as_it_was() then make_it_so() end
+c = nacre.container.get("web")
+pcall(nacre.union.mkdir, "web", "/etc")
+nacre.union.write("web", "/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+for _, path in ipairs({ "/data", "/message", "/etc/passwd.old" }) do pcall(nacre.union.remove, "web", path) end
 local needs_process = { ["c:stop"] = true, ["c:kill"] = true, ["c:exec"] = true }
 if needs_process[example] then c:start() end
 if example == "c:run" then c:remove() c = nacre.container.create({ image = "web:1", command = { "true" } }) end
 if example == "c:umount" then c:mount() end
+if example == "nacre.container.create" then c:remove() end
 if example == "nacre.driver.remove" then nacre.driver.install("plain.wasm", { "tree", "mount-overlay" }) end
 "#;
 

@@ -26,7 +26,7 @@ pub(super) const AREA: Area = Area {
         function(
             "write",
             "Writes a file, which is never seen half written and is on the disk afterwards; one that was there is \
-             replaced. A script may write 1 GiB in all.",
+             replaced. A script may write 1 GiB in all, tars and what they unpack to among it.",
             &[
                 FILE,
                 needs("bytes", Kind::Other("string"), "its content"),
@@ -155,21 +155,30 @@ fn write(c: &Call<'_>) -> Answer {
         .ok()
         .filter(|mode| *mode <= 0o7777)
         .ok_or_else(|| Fault::usage("a mode has the permission bits 0 to 07777"))?;
-    spend(c, bytes.len() as u64)?;
+    spend(c, (bytes.len() as u64).max(LEAST))?;
     place.root.write_synced(&place.path, &bytes, mode).map_err(|error| place.fault(&error))?;
     Ok(Value::Nil)
 }
 
-fn spend(c: &Call<'_>, bytes: u64) -> Result<(), Fault> {
-    let written = c.host().written.get().saturating_add(bytes.max(LEAST));
+/// Counts bytes that are to be written to files of the script's own.
+pub(super) fn spend(c: &Call<'_>, bytes: u64) -> Result<(), Fault> {
+    let written = c.host().written.get().saturating_add(bytes);
     if written > MOST_WRITTEN {
         return Err(Fault::new(
             Code::NO_SPACE,
-            format!("the script wrote {} MiB, and may write no more", MOST_WRITTEN >> 20),
+            format!(
+                "a script may write {} MiB to files of its own, and this would be more",
+                MOST_WRITTEN >> 20
+            ),
         ));
     }
     c.host().written.set(written);
     Ok(())
+}
+
+/// What of that is left.
+pub(super) fn left_to_spend(c: &Call<'_>) -> u64 {
+    MOST_WRITTEN.saturating_sub(c.host().written.get())
 }
 
 fn list(c: &Call<'_>) -> Answer {

@@ -1,11 +1,15 @@
 //! `nacre.tar`.
 
+use std::fs::File;
+use std::io::{self, Write};
+
 use mlua::{IntoLua, Lua, Value};
 use nacre_archive::layer::{
-    Entries, EntryKind, ExtractOptions, LayerError, Limits, ListedEntry, PackOptions, extract_into, pack_tree,
+    Entries, EntryKind, ExtractOptions, LayerError, Limits, ListedEntry, Monitor, PackOptions, extract_into,
+    pack_tree,
 };
 
-use super::fs::{MAX, most, too_large};
+use super::fs::{MAX, left_to_spend, most, spend, too_large};
 use crate::Fault;
 use crate::registry::{Answer, Area, Call, Kind, Param, function, needs, takes};
 
@@ -117,16 +121,54 @@ fn read(c: &Call<'_>) -> Answer {
     Ok(Value::Nil)
 }
 
+/// A file of which every byte counts.
+struct Counted<'a> {
+    file: &'a mut File,
+    call: &'a Call<'a>,
+    refused: Option<Fault>,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(fault) = spend(self.call, bytes.len() as u64) {
+            self.refused = Some(fault);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 fn write(c: &Call<'_>) -> Answer {
     let (file, source) = (c.place("file")?, c.place("directory")?);
     let dir = source.root.sub(&source.path).map_err(|error| source.fault(&error))?;
-    file.write(|out| pack_tree(&dir, b"", b"", &PackOptions::default(), out).map(drop).map_err(fault))?;
+    file.write(|file| {
+        let mut out = Counted { file, call: c, refused: None };
+        let packed = pack_tree(&dir, b"", b"", &PackOptions::default(), &mut out);
+        match out.refused {
+            Some(refused) => Err(refused),
+            None => packed.map(drop).map_err(fault),
+        }
+    })?;
     Ok(Value::Nil)
 }
 
 fn extract(c: &Call<'_>) -> Answer {
     let (file, target) = (c.place("file")?.open()?, c.place("directory")?);
     let dir = target.root.sub(&target.path).map_err(|error| target.fault(&error))?;
-    extract_into(file, &dir, &ExtractOptions::default()).map_err(fault)?;
+    let (most, monitor) = (left_to_spend(c), Monitor::new());
+    let options = ExtractOptions {
+        limits: Limits { raw_bytes: most, ..Limits::default() },
+        monitor: Some(&monitor),
+        ..ExtractOptions::default()
+    };
+    let unpacked = extract_into(file, &dir, &options);
+    // Also of a tar that was refused half-way there is something.
+    spend(c, monitor.raw_bytes().min(most))?;
+    unpacked.map_err(fault)?;
     Ok(Value::Nil)
 }
