@@ -115,7 +115,7 @@ impl Engine {
     }
 
     /// The layers of a chain, newest first, as far as there is something to be seen of them.
-    fn open_down_to_whole(
+    pub(crate) fn open_down_to_whole(
         &self,
         chain: &[nacre_store::Layer],
     ) -> Result<Vec<Opened<'_, nacre_union::Layer>>, Error> {
@@ -256,7 +256,7 @@ fn first_write(trail: &Trail) -> String {
 
 /// A path whose directories are those that the symbolic links in it lead to. The last name is kept: a link is
 /// something that a layer has.
-fn without_links_above(stack: &Stack, path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn without_links_above(stack: &Stack, path: &Path) -> Result<PathBuf, Error> {
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path.to_owned()) };
     match stack.lookup_following(above) {
         Ok(Some((above, _))) => Ok(above.join(name)),

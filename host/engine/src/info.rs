@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::components::is_file;
 use crate::plan::show::in_contract_words;
-use crate::types::{CandidateSummary, DfRow, DriverSummary, Selection};
+use crate::types::{CandidateSummary, DfRow, DriverSummary, Selection, Space};
 use crate::{Engine, Error};
 
 /// What this root and this machine are.
@@ -104,6 +104,15 @@ impl Engine {
                 .into_iter()
                 .map(|(name, layers, containers)| DriverUse { name, layers, containers })
                 .collect(),
+        })
+    }
+
+    /// How much room the file system of the storage root has.
+    pub fn space(&self) -> Result<Space, Error> {
+        let found = rustix::fs::statvfs(self.root()).map_err(|e| Error::io("statvfs", self.root(), e))?;
+        Ok(Space {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            available: found.f_bavail.saturating_mul(found.f_frsize),
         })
     }
 

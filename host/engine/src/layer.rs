@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// A layer of the current driver, where that is known, or else of any that has it.
-    fn find_layer(&self, name: &str) -> Result<Layer, Error> {
+    pub(crate) fn find_layer(&self, name: &str) -> Result<Layer, Error> {
         let current = self.current_driver_name().ok().flatten();
         Ok(self.store.read(|view| {
             let mut drivers = view.drivers_in_use()?;

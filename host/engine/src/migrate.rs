@@ -7,19 +7,20 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nacre_archive::digest::ChainId;
-use nacre_archive::layer::{BlobOptions, UnpackOptions, unpack};
+use nacre_archive::digest::{ChainId, DiffId};
+use nacre_archive::layer::{UnpackOptions, unpack};
 use nacre_plugin::types::{LayerKind, Setting};
 use nacre_store::{Container, ContainerId, Image, Layer, LayerId, NewContainer, Tx};
 use nacre_sys::sync::syncfs;
 
-use crate::assemble::{Claim, Part, Parts};
+use crate::assemble::{Claim, Parts};
 use crate::components::is_file;
+use crate::compose::Gathered;
 use crate::config::ContainerConfig;
 use crate::driver::Driver;
 use crate::filling::{archive_format, is_overlays};
 use crate::journal::Durability;
-use crate::progress::{LayerStatus, Progress};
+use crate::progress::Progress;
 use crate::types::{MigrateOptions, Migrated};
 use crate::{Engine, Error};
 
@@ -108,58 +109,30 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Copied<'_>, Error> {
         let layers = self.store.read(|view| view.image_layers(&image.id))?;
-        let chains: Vec<_> = layers.iter().map(|layer| layer.chain_id).collect();
-        let claim = self.claim_chain(target.name(), &chains, |_| {})?;
-        let mut below: Vec<String> = Vec::new();
-        let mut parts = Vec::new();
-        let mut made = Vec::new();
-        for (layer, there) in layers.iter().zip(&claim.layers) {
-            let name = layer.diff_id.to_string();
-            if let Some(there) = there {
-                progress.layer(&name, LayerStatus::Exists);
-                below.insert(0, there.dir.as_str().to_owned());
-                parts.push(Part::Exists(Box::new(there.clone())));
-                continue;
-            }
-            made.push(layer.chain_id);
-            let dir = LayerId::random()?;
-            if self.config.explain {
-                self.explain_layer(target, &dir, below.clone())?;
-            } else {
-                let source = self.layer_elsewhere(layer, target.name())?;
-                progress.layer(&name, LayerStatus::Loading { done: 0, total: Some(source.raw_size) });
-                let filling = self.begin_layer(target, dir.clone(), Some(below.clone()))?;
-                let unpack = UnpackOptions::new(nacre_archive::layer::Whiteouts::Overlay);
-                let blob = BlobOptions { diff_id: Some(layer.diff_id), ..BlobOptions::new(unpack) };
-                let filled = self.read_layer(&source, |tar| filling.fill(tar, blob))?;
-                let mut filled = filled.map_err(|source| Error::Layer { layer: name.clone(), source })?;
-                filled.commit(below.clone())?;
-                parts.push(Part::New(Box::new(filled)));
-                progress.layer(&name, LayerStatus::Done);
-            }
-            below.insert(0, dir.as_str().to_owned());
-        }
+        let diffs: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
+        let elsewhere = |chain: &ChainId, diff: &DiffId| self.layer_elsewhere(chain, diff, target.name());
+        let Gathered { claim, parts, made, dirs } = self.gather(target, &diffs, elsewhere, progress)?;
         if !made.is_empty() && !self.config.explain {
             let config = self.config_bytes(image)?;
             self.record_image(target, Parts { config, layers: parts, references: Vec::new() })?;
         }
-        Ok(Copied { claim, made, dirs: below })
+        Ok(Copied { claim, made, dirs })
     }
 
     /// A layer as another driver has it.
-    fn layer_elsewhere(&self, layer: &nacre_store::ImageLayer, but: &str) -> Result<Layer, Error> {
+    fn layer_elsewhere(&self, chain: &ChainId, diff: &DiffId, but: &str) -> Result<Layer, Error> {
         let found = self.store.read(|view| {
             for driver in view.drivers_in_use()?.iter().filter(|driver| *driver != but) {
                 // A driver whose component is missing blocks its own layers only.
                 if self.driver(driver).is_ok()
-                    && let Some(found) = view.layer(driver, &layer.chain_id)?
+                    && let Some(found) = view.layer(driver, chain)?
                 {
                     return Ok(Some(found));
                 }
             }
             Ok(None)
         })?;
-        found.ok_or_else(|| Error::NotFound { kind: "layer", name: layer.diff_id.to_string() })
+        found.ok_or_else(|| Error::NotFound { kind: "layer", name: diff.to_string() })
     }
 
     /// Remove what other drivers have of an image that `kept_in` has. What containers or other images' layers

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use nacre_archive::digest::DiffId;
 use nacre_archive::image::sink::{self, Format, LayerContent, SavedImage};
@@ -12,7 +12,7 @@ use nacre_archive::reference::Reference;
 use nacre_store::Layer;
 use nacre_sys::dir::Dir;
 
-use crate::progress::{LayerStatus, Progress};
+use crate::progress::{LayerStatus, NoProgress, Progress};
 use crate::tree::Opened;
 use crate::types::SaveFormat;
 use crate::{Engine, Error};
@@ -100,6 +100,14 @@ impl Engine {
             progress.layer(&layer.diff_id.to_string(), LayerStatus::Done);
         }
         Ok(())
+    }
+
+    /// Write a layer, by chain ID, diff ID, folder or a prefix of one, as the tar that it was unpacked from. It is
+    /// verified on its way: a damaged one is an error, and what was written is not to be used then.
+    pub fn save_layer(&self, layer: &str, out: &mut dyn Write) -> Result<(), Error> {
+        let layer = self.find_layer(layer)?;
+        let saved = self.saved_layer(&layer, &NoProgress)?;
+        Ok(sink::copy_layer(&saved, out, Path::new(&layer.diff_id.to_string()))?)
     }
 
     fn saved_layer<'a>(&'a self, layer: &Layer, progress: &'a dyn Progress) -> Result<SavedLayer<'a>, Error> {

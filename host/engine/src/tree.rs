@@ -5,7 +5,7 @@
 //! container's tree is for its holders. What the union copied up in part is completed first, and stays so while the layer
 //! is read.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
@@ -20,7 +20,7 @@ use crate::{Engine, Error};
 
 /// Something that reads layers, with the mounts that it reads them through. They are let go after it.
 #[derive(Debug)]
-pub(crate) struct Opened<'e, T> {
+pub struct Opened<'e, T> {
     // Dropped in this order: open directories keep a mount busy.
     what: T,
     held: Vec<Held<'e>>,
@@ -29,11 +29,23 @@ pub(crate) struct Opened<'e, T> {
 
 /// A mount for as long as something is read.
 #[derive(Debug)]
-pub(crate) struct Held<'e> {
-    engine: &'e Engine,
-    driver: Arc<Driver>,
-    layer: LayerId,
-    holder: String,
+struct Held<'e> {
+    engine: Of<'e>,
+    /// None where somebody else took it over.
+    mount: Option<(Arc<Driver>, LayerId, String)>,
+}
+
+/// The engine that a mount is let go with.
+#[derive(Debug)]
+enum Of<'e> {
+    Borrowed(&'e Engine),
+    Shared(Arc<Engine>),
+}
+
+impl<T> DerefMut for Opened<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.what
+    }
 }
 
 impl<T> Deref for Opened<'_, T> {
@@ -46,8 +58,15 @@ impl<T> Deref for Opened<'_, T> {
 
 impl<'e, T> Opened<'e, T> {
     /// The same mounts for something that is made of this.
-    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Opened<'e, U> {
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Opened<'e, U> {
         Opened { what: make(self.what), held: self.held, settled: self.settled }
+    }
+
+    /// The same for as long as it is wanted, and not only as long as the engine is borrowed, which must be the one that
+    /// it was opened by.
+    pub fn keep(self, engine: &Arc<Engine>) -> Opened<'static, T> {
+        let keep = |mut held: Held<'_>| Held { engine: Of::Shared(engine.clone()), mount: held.mount.take() };
+        Opened { what: self.what, held: self.held.into_iter().map(keep).collect(), settled: self.settled }
     }
 
     /// What is made of several, with the mounts of all of them.
@@ -65,9 +84,14 @@ impl<'e, T> Opened<'e, T> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.engine.release_layer(&self.driver, &self.layer, &self.holder) {
+        let Some((driver, layer, holder)) = &self.mount else { return };
+        let engine: &Engine = match &self.engine {
+            Of::Borrowed(engine) => engine,
+            Of::Shared(engine) => engine,
+        };
+        if let Err(error) = engine.release_layer(driver, layer, holder) {
             tracing::warn!(
-                layer = self.layer.as_str(), %error,
+                layer = layer.as_str(), %error,
                 "what was mounted to be read is still mounted; the next command tries again"
             );
         }
@@ -120,7 +144,8 @@ impl Engine {
         let (chain, settings) = chain()?;
         let holder = self.operation_holder()?;
         let target = self.hold_layer(driver, &chain, &settings, &holder)?;
-        let held = Held { engine: self, driver: driver.clone(), layer: layer.parse()?, holder };
+        let mount = Some((driver.clone(), layer.parse()?, holder));
+        let held = Held { engine: Of::Borrowed(self), mount };
         if self.config.explain && !is_mounted(&target)? {
             return Err(Error::Conflict {
                 what: format!("{} can be read only while it is mounted, and --explain mounts nothing", layer),

@@ -43,6 +43,15 @@ pub struct DfRow {
     pub reclaimable: u64,
 }
 
+/// The room that a file system has.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Space {
+    /// All its bytes.
+    pub total: u64,
+    /// Those that can still be written.
+    pub available: u64,
+}
+
 /// What was removed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Removed {

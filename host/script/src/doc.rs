@@ -24,8 +24,28 @@ const TABLES: &[(&str, &str)] = &[
         "nacre.Driver",
         "name: string, version: string, summary: string, roles: string[], origin: string, digest: string, size: integer, grants: string[], layers: integer, containers: integer, fault: string?, current: boolean",
     ),
+    ("nacre.Entry", "name: string, kind: string, layer: string?"),
+    (
+        "nacre.Stat",
+        "kind: string, size: integer, mode: integer, uid: integer, gid: integer, modified: integer, target: string?",
+    ),
+    (
+        "nacre.Node",
+        "path: string, kind: string, size: integer, mode: integer, uid: integer, gid: integer, modified: integer, layer: string?, target: string?",
+    ),
+    (
+        "nacre.TarEntry",
+        "name: string, kind: string, size: integer, mode: integer, uid: integer, gid: integer, modified: integer, target: string?",
+    ),
+    ("nacre.LayerChange", "path: string, kind: string, size: integer, hidden: integer"),
+    (
+        "nacre.Mount",
+        "path: string, container: string?, image: string?, driver: string, since: integer, by_user: boolean",
+    ),
+    ("nacre.LogLine", "text: string, stream: string, time: number"),
     ("nacre.Removed", "untagged: string[], deleted: string[], bytes: integer"),
     ("nacre.DfRow", "kind: string, total: integer, active: integer, size: integer, reclaimable: integer"),
+    ("nacre.Space", "total: integer, available: integer"),
     ("nacre.Finding", "kind: string, message: string, repaired: boolean"),
     ("nacre.Error", "code: string, exit_code: integer, message: string, hint: string?"),
 ];

@@ -1,9 +1,10 @@
 //! What a script is given of this machine.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nacre_engine::{Config, Engine};
 
@@ -13,9 +14,13 @@ use crate::{Code, Fault};
 pub struct Host {
     config: Config,
     /// Opened by the first function that needs it.
-    engine: OnceCell<Engine>,
+    engine: OnceCell<Arc<Engine>>,
     /// Folders whose files the script may name.
-    granted: Vec<PathBuf>,
+    pub(crate) granted: Vec<PathBuf>,
+    /// Directories that go with the script.
+    pub(crate) temporary: RefCell<Vec<tempfile::TempDir>>,
+    /// Bytes that it wrote to files of its own.
+    pub(crate) written: Cell<u64>,
     modules: RefCell<Option<PathBuf>>,
     output: RefCell<Box<dyn Write>>,
 }
@@ -37,6 +42,8 @@ impl Host {
             config,
             engine: OnceCell::new(),
             granted: Vec::new(),
+            temporary: RefCell::default(),
+            written: Cell::default(),
             modules: RefCell::default(),
             output: RefCell::new(Box::new(io::stdout())),
         }
@@ -56,12 +63,12 @@ impl Host {
         Ok(self)
     }
 
-    pub(crate) fn engine(&self) -> Result<&Engine, Fault> {
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Fault> {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
         let engine = Engine::open(self.config.clone())?;
-        Ok(self.engine.get_or_init(|| engine))
+        Ok(self.engine.get_or_init(|| Arc::new(engine)))
     }
 
     pub(crate) fn modules(&self) -> Option<PathBuf> {

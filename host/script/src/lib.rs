@@ -17,6 +17,7 @@ pub mod api;
 pub mod check;
 pub mod doc;
 mod error;
+mod granted;
 mod host;
 pub mod registry;
 mod run;

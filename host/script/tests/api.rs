@@ -238,11 +238,16 @@ fn the_annotations_have_the_fields_that_values_have() {
         ("nacre.ContainerSummary", "nacre.container.list({ sizes = true })[1]"),
         ("nacre.Layer", "nacre.layer.list()[2]"),
         ("nacre.Driver", "nacre.driver.list()[1]"),
+        ("nacre.Entry", "nacre.union.list('example/small:1', '/')[1]"),
+        ("nacre.Node", "nacre.union.stat('example/small:1', '/etc/motd')"),
+        ("nacre.LayerChange", "nacre.layer.changes(nacre.image.chain('example/small:1')[1])()"),
+        ("nacre.Mount", "nacre.mount.list()[1]"),
+        ("nacre.Space", "nacre.system.space()"),
         ("nacre.DfRow", "nacre.system.df()[1]"),
         ("nacre.Removed", "nacre.image.remove('example/small:1', { force = true })"),
         ("nacre.Error", "select(2, pcall(nacre.image.inspect, 'none:1'))"),
     ];
-    bench.output("nacre.container.create({ image = 'example/small:1', command = { 'x' } })");
+    bench.output("nacre.container.create({ image = 'example/small:1', command = { 'x' } }):mount()");
     for (class, value) in values {
         let text = bench.output(&format!("for name in pairs({value}) do print(name) end"));
         let (found, known): (BTreeSet<&str>, _) = (text.lines().collect(), annotated(&meta, class));

@@ -147,7 +147,7 @@ impl Stack {
         Ok(Some(Child { node, merged: Some(Merged { parts }) }))
     }
 
-    fn find(&self, names: &[OsString]) -> Result<Option<Child>> {
+    pub(crate) fn find(&self, names: &[OsString]) -> Result<Option<Child>> {
         let Some(mut at) = self.root()? else { return Ok(None) };
         for (depth, name) in names.iter().enumerate() {
             let Some(merged) = &at.merged else {

@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::node::Node;
-use crate::stack::{Child, Merged, MergedEntry, Stack};
+use crate::stack::{Child, Merged, MergedEntry, Stack, names};
 
 /// One entry of a walk.
 #[derive(Debug, Clone)]
@@ -16,8 +16,8 @@ pub struct WalkEntry {
 /// A walk over a tree: every directory before its entries, these sorted by name. Directories are read as
 /// the walk gets to them. After an error the walk goes on behind what could not be read.
 #[derive(Debug)]
-pub struct Walk<'a> {
-    start: Option<&'a Stack>,
+pub struct Walk {
+    start: Option<(Stack, PathBuf)>,
     levels: Vec<Level>,
 }
 
@@ -30,12 +30,17 @@ struct Level {
 
 impl Stack {
     /// Go through the whole tree, its root first.
-    pub fn walk(&self) -> Walk<'_> {
-        Walk { start: Some(self), levels: Vec::new() }
+    pub fn walk(&self) -> Walk {
+        self.walk_from("")
+    }
+
+    /// Go through what is at a path and below it; nothing where nothing is there. No symbolic link is followed.
+    pub fn walk_from(&self, path: impl AsRef<Path>) -> Walk {
+        Walk { start: Some((self.clone(), names(path.as_ref()).iter().collect())), levels: Vec::new() }
     }
 }
 
-impl Walk<'_> {
+impl Walk {
     fn visit(&mut self, path: PathBuf, child: Child) -> Result<WalkEntry> {
         if let Some(merged) = child.merged {
             let left = merged.entries()?.into_iter();
@@ -45,12 +50,12 @@ impl Walk<'_> {
     }
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for Walk {
     type Item = Result<WalkEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(stack) = self.start.take() {
-            return stack.root().transpose().map(|root| self.visit(PathBuf::new(), root?));
+        if let Some((stack, path)) = self.start.take() {
+            return stack.find(&names(&path)).transpose().map(|child| self.visit(path, child?));
         }
         loop {
             let level = self.levels.last_mut()?;

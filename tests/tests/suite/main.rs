@@ -23,6 +23,9 @@ mod policies;
 mod processes;
 mod refusals;
 mod script;
+mod script_examples;
+mod script_pages;
+mod scripts;
 mod served;
 mod zfs;
 

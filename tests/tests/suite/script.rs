@@ -133,10 +133,10 @@ fn gc_removes_what_is_old_and_surplus_when_it_is_told() {
     nacre.ok(["rm", "box"]);
     assert!(gc(&[]).contains("0 images would be removed"));
     let told = gc(&["--keep", "1", "--keep-label", "n=1"]);
-    assert!(told.contains("would remove made:2") && told.contains("1 images would be removed"), "{told}");
+    assert!(told.contains("would remove made:2") && told.contains("1 image would be removed"), "{told}");
     assert_eq!(nacre.rows(["images"]).len(), 4);
     let told = gc(&["--keep", "1", "--keep-label", "n=1", "--yes"]);
-    assert!(told.contains("removed made:2") && told.contains("1 images removed"), "{told}");
+    assert!(told.contains("removed made:2") && told.contains("1 image removed"), "{told}");
     assert!(gc(&["--older-than", "10000w", "--yes"]).contains("0 images removed"));
     let told = gc(&["--older-than", "0s", "--yes"]);
     assert!(told.contains("3 images removed"), "{told}");

@@ -12,7 +12,8 @@
 //! - **Nothing grows without a bound.** [`Limits`] say how much of a stranger's archive is too much.
 //!
 //! [`unpack_blob`] is the door for what comes in: it reads a blob, checks its digests and unpacks it in one
-//! go. [`unpack`] does the last part alone. [`pack_changes`] and [`pack_tree`] are the way out.
+//! go. [`unpack`] does the last part alone. [`pack_changes`] and [`pack_tree`] are the way out. [`Entries`] tells what is
+//! in a tar without unpacking it.
 
 mod acl;
 mod attributes;
@@ -22,6 +23,7 @@ mod field;
 mod framing;
 mod input;
 mod ledger;
+mod list;
 mod options;
 mod pack;
 mod pack_header;
@@ -39,6 +41,7 @@ mod whiteout;
 mod tests;
 
 pub use error::{EntryName, LayerError, LimitName, Malformed, Refusal};
+pub use list::{Entries, EntryKind, ListedEntry};
 pub use options::{
     BlobOptions, ExtractOptions, Limits, Monitor, Packed, UnpackOptions, Unpacked, UnpackedBlob, WRITEBACK,
     WRITEBACK_LEAST, Warning, Whiteouts, Written,

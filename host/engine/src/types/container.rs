@@ -105,6 +105,23 @@ pub struct ContainerSize {
     pub virtual_size: u64,
 }
 
+/// A tree that is mounted.
+#[derive(Debug, Clone, Serialize)]
+pub struct MountSummary {
+    /// The container whose tree it is.
+    pub container: Option<String>,
+    /// The image whose tree it is.
+    pub image: Option<String>,
+    /// Somebody asked for it; otherwise a process or an operation needs it.
+    pub by_user: bool,
+    /// The driver that holds its layers.
+    pub driver: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Seconds since the epoch.
+    pub since: i64,
+}
+
 /// A changed path of a container.
 #[derive(Debug, Clone)]
 pub struct Change {

@@ -99,6 +99,19 @@ pub enum SaveFormat {
     OciDir,
 }
 
+/// What a layer does to a path of the layers below it.
+#[derive(Debug, Clone)]
+pub struct LayerChange {
+    /// `A` (added), `C` (changed) or `D` (deleted).
+    pub kind: char,
+    /// Absolute; bytes, as names need not be UTF-8.
+    pub path: Vec<u8>,
+    /// Bytes that the layer has there, where it is a file.
+    pub size: u64,
+    /// Bytes of files below that nobody sees any more through this layer.
+    pub hidden: u64,
+}
+
 /// A layer in a listing.
 #[derive(Debug, Clone, Serialize)]
 pub struct LayerSummary {

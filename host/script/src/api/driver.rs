@@ -51,7 +51,7 @@ pub(super) const AREA: Area = Area {
             "Looks at a component in a file without trusting it.",
             &[FILE],
             "table",
-            "print(#nacre.driver.check(\"my-driver.wasm\").problems)",
+            "print(#nacre.driver.check(\"plain.wasm\").problems)",
             |c| c.give(&c.engine()?.check_component(&c.file("file")?)?),
         ),
         function(
@@ -63,7 +63,7 @@ pub(super) const AREA: Area = Area {
                 takes("options", Kind::Options(INSTALL), "how"),
             ],
             "nacre.Driver",
-            "nacre.driver.install(\"my-driver.wasm\", { \"tree\", \"mount-overlay\" })",
+            "nacre.driver.install(\"plain.wasm\", { \"tree\", \"mount-overlay\" })",
             install,
         ),
         function(
@@ -71,7 +71,7 @@ pub(super) const AREA: Area = Area {
             "Removes a component that was installed.",
             &[DRIVER, takes("options", Kind::Options(REMOVE), "how far it goes")],
             "",
-            "nacre.driver.remove(\"my-driver\")",
+            "nacre.driver.remove(\"plain\")",
             |c| c.give(&c.engine()?.uninstall(&c.text("driver")?, c.flag("force"))?),
         ),
         function(

@@ -1,12 +1,11 @@
 //! A container as an object. It is its ID and nothing else: what happened to the container meanwhile, by whomever, is seen
 //! at the next use, and one that was removed is an error with the code `not_found`.
 
-use std::fs::File;
-
 use mlua::{IntoLua, Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
 use nacre_engine::{CommitOptions, ExecOptions, UnionPolicies};
 
 use super::container::{assignments, summary};
+use super::files::{COPY_IN, COPY_OUT, EXPORT, LOGS};
 use crate::registry::{
     Answer, Binder, Call, Class, Field, Kind, Param, bind_method, function as method, give, is_a, needs,
     takes,
@@ -197,22 +196,10 @@ pub(super) const CLASS: Class = Class {
             "local id = c:commit({ name = \"web:2\", message = \"a new page\" })",
             commit,
         ),
-        method(
-            "export",
-            "Writes its whole tree as a tar.",
-            &[needs("file", Kind::Text, "the tar")],
-            "",
-            "c:export(\"web.tar\")",
-            export,
-        ),
-        method(
-            "logs",
-            "Where its output is kept once it was started in the background, as lines of JSON.",
-            &[],
-            "string",
-            "print(c:logs())",
-            |c| c.give(&c.engine()?.log_file(&id(c)?)?),
-        ),
+        EXPORT,
+        COPY_IN,
+        COPY_OUT,
+        LOGS,
         method(
             "rename",
             "Gives it another name.",
@@ -258,7 +245,7 @@ const COMMIT: &[Param] = &[
 
 const REMOVE: &[Param] = &[takes("force", Kind::Flag, "also one that runs or is mounted")];
 
-fn id(c: &Call<'_>) -> Result<String, Fault> {
+pub(super) fn id(c: &Call<'_>) -> Result<String, Fault> {
     Ok(c.object::<Handle>()?.id)
 }
 
@@ -316,19 +303,4 @@ fn commit(c: &Call<'_>) -> Answer {
         pause: c.flag_unless("pause"),
     };
     c.give(&c.engine()?.commit(&id(c)?, &options)?)
-}
-
-fn export(c: &Call<'_>) -> Answer {
-    let path = c.file("file")?;
-    let failed =
-        |error: std::io::Error| Fault::new(Code::FAILED, format!("cannot write {}: {error}", path.display()));
-    let mut file = File::create(&path).map_err(failed)?;
-    let done = c.engine()?.export(&id(c)?, &mut file);
-    if done.is_err() {
-        // Half a tar is no tar.
-        let _ = std::fs::remove_file(&path);
-    }
-    done?;
-    file.sync_all().map_err(failed)?;
-    Ok(Value::Nil)
 }

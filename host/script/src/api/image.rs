@@ -54,6 +54,42 @@ pub(super) const AREA: Area = Area {
             run: |c| c.give(&c.engine()?.image_chain(&c.text("image")?)?),
         },
         Function {
+            name: "configuration",
+            doc: "An image's configuration, byte for byte as it was loaded: its SHA-256 is the image's ID.",
+            params: &[IMAGE],
+            returns: "string",
+            example: "local config = nacre.json.decode(nacre.image.configuration(\"debian:latest\"))",
+            run: |c| c.give_text(c.engine()?.image_configuration(&c.text("image")?)?),
+        },
+        Function {
+            name: "compose",
+            doc: "Makes an image of a configuration whose layers (rootfs.diff_ids) are all here, whatever they stand on: \
+                  its ID. Layers that stand on others now are copied.",
+            params: &[
+                needs("configuration", Kind::Other("string"), "the configuration, as JSON"),
+                takes("options", Kind::Options(NAMED), "its name"),
+            ],
+            returns: "string",
+            example: "nacre.image.compose(nacre.image.configuration(\"debian:latest\"), { name = \"again:1\" })",
+            run: |c| c.give(&c.engine()?.compose(&c.bytes("configuration")?, c.text_or("name")?.as_deref())?),
+        },
+        Function {
+            name: "flatten",
+            doc: "Makes an image of one layer that has the tree and the configuration of an image: its ID.",
+            params: &[IMAGE, takes("options", Kind::Options(NAMED), "its name")],
+            returns: "string",
+            example: "nacre.image.flatten(\"debian:latest\", { name = \"debian:flat\" })",
+            run: |c| c.give(&c.engine()?.flatten(&c.text("image")?, c.text_or("name")?.as_deref())?),
+        },
+        Function {
+            name: "export",
+            doc: "Writes an image's whole tree as a tar.",
+            params: &[IMAGE, needs("file", Kind::Text, "the tar; it appears when it is complete")],
+            returns: "",
+            example: "nacre.image.export(\"debian:latest\", \"tree.tar\")",
+            run: export,
+        },
+        Function {
             name: "load",
             doc: "Loads every image of an archive: a list of id and references.",
             params: &[
@@ -126,6 +162,8 @@ const IMAGE: Param = needs("image", Kind::Text, "the image, by name, ID or the b
 const LIST: &[Param] =
     &[takes("labels", Kind::Flag, "false: without labels, for which each configuration is read")];
 
+const NAMED: &[Param] = &[takes("name", Kind::Text, "its name; it is dangling without one")];
+
 const LOAD: &[Param] = &[
     takes("max_layer_bytes", Kind::Count, "refuse a layer that unpacks to more than this"),
     takes("max_layer_entries", Kind::Count, "refuse a layer with more entries than this"),
@@ -165,6 +203,12 @@ fn get(c: &Call<'_>) -> Answer {
     };
     let id = known.get("Id").and_then(|id| id.as_str()).unwrap_or_default();
     c.give(&summaries(engine, true)?.into_iter().find(|image| image.id == id))
+}
+
+fn export(c: &Call<'_>) -> Answer {
+    let (engine, image) = (c.engine()?, c.text("image")?);
+    c.place("file")?.write(|out| Ok(engine.export_image(&image, out)?))?;
+    Ok(mlua::Value::Nil)
 }
 
 fn load(c: &Call<'_>) -> Answer {

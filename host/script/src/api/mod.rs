@@ -2,14 +2,19 @@
 
 mod container;
 mod driver;
+mod files;
+mod fs;
 mod handle;
 mod hash;
 mod image;
 mod json;
 mod layer;
 mod log;
+mod mount;
 mod system;
+mod tar;
 mod time;
+mod union;
 
 use mlua::{Lua, Table, Value};
 
@@ -23,7 +28,11 @@ pub const AREAS: &[Area] = &[
     container::AREA,
     layer::AREA,
     driver::AREA,
+    union::AREA,
+    mount::AREA,
     system::AREA,
+    fs::AREA,
+    tar::AREA,
     json::AREA,
     hash::AREA,
     log::AREA,

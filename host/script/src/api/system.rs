@@ -25,6 +25,14 @@ pub(super) const AREA: Area = Area {
             |c| c.give(&c.engine()?.df()?),
         ),
         function(
+            "space",
+            "The file system that the storage root is on: its total bytes, and those available.",
+            &[],
+            "nacre.Space",
+            "print(nacre.system.space().available)",
+            |c| c.give(&c.engine()?.space()?),
+        ),
+        function(
             "check",
             "Everything that is not as it must be: kind, message and repaired.",
             &[takes("options", Kind::Options(CHECK), "whether it is mended")],

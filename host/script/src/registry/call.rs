@@ -1,8 +1,10 @@
 //! A call of a function of the API, from Lua to Rust and back.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mlua::{AnyUserData, Function as LuaFunction, Lua, LuaSerdeExt, MultiValue, Value};
 use nacre_engine::Engine;
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use super::Function;
 use super::given::{Given, check};
+use crate::granted::Place;
 use crate::sandbox::limits::Meter;
 use crate::sandbox::own;
 use crate::{Fault, Host};
@@ -22,7 +25,7 @@ pub type Answer = Result<Value, Fault>;
 pub struct Call<'a> {
     /// Where values are made.
     pub lua: &'a Lua,
-    host: &'a Host,
+    binder: &'a Binder,
     /// The object that a method was called on.
     object: Option<AnyUserData>,
     given: Given,
@@ -30,8 +33,32 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// nacre's engine on the script's root.
-    pub(crate) fn engine(&self) -> Result<&Engine, Fault> {
-        self.host.engine()
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Fault> {
+        self.binder.host.engine()
+    }
+
+    /// What the script was given of this machine.
+    pub(crate) fn host(&self) -> &Rc<Host> {
+        &self.binder.host
+    }
+
+    /// A function for a `for` loop: it gives one value after the other, and nil when there are no more.
+    pub(crate) fn iterate(&self, next: impl FnMut(&Lua) -> Result<Option<Value>, Fault> + 'static) -> Answer {
+        let held = self.binder.held.hold(self.lua)?;
+        // At the end, or after an error, what it holds open is let go.
+        let state = RefCell::new(Some((next, held)));
+        let step = self.binder.function(self.lua, move |lua, _, _| {
+            let mut state = state.borrow_mut();
+            let value = match state.as_mut() {
+                Some((next, _)) => next(lua),
+                None => Ok(None),
+            };
+            if !matches!(value, Ok(Some(_))) {
+                state.take();
+            }
+            Ok(value?.unwrap_or(Value::Nil))
+        })?;
+        Ok(Value::Function(step))
     }
 
     /// The object that the method was called on.
@@ -68,7 +95,12 @@ impl Call<'_> {
 
     /// A file that was named, where the script may name it.
     pub(crate) fn file(&self, name: &str) -> Result<PathBuf, Fault> {
-        self.host.file(self.text(name)?.as_ref())
+        self.host().file(self.text(name)?.as_ref())
+    }
+
+    /// The same, to be reached through the folder that was granted.
+    pub(crate) fn place(&self, name: &str) -> Result<Place, Fault> {
+        self.host().place(self.text(name)?.as_ref())
     }
 
     /// A flag; false where it was not given.
@@ -139,6 +171,40 @@ pub(crate) struct Binder {
     pub(crate) host: Rc<Host>,
     pub(crate) meter: Rc<Meter>,
     raising: LuaFunction,
+    held: Iterators,
+}
+
+/// How many iterators hold files open. One that a script left before its end does so until Lua finds it unused, and to
+/// Lua it looks small: it is asked to look when there are many.
+#[derive(Debug, Clone, Default)]
+struct Iterators {
+    count: Rc<Cell<usize>>,
+    /// When they are so many, Lua looks for unused ones.
+    many: Rc<Cell<usize>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct OneIterator(Rc<Cell<usize>>);
+
+impl Drop for OneIterator {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+impl Iterators {
+    const MANY: usize = 32;
+
+    fn hold(&self, lua: &Lua) -> mlua::Result<OneIterator> {
+        if self.count.get() >= self.many.get().max(Self::MANY) {
+            lua.gc_collect()?;
+            // Those that are used stay: it is not looked for them again and again.
+            self.many.set(self.count.get() * 2);
+        }
+        self.count.set(self.count.get() + 1);
+        Ok(OneIterator(self.count.clone()))
+    }
 }
 
 /// A function that raises what the one of Rust gives as an error: in mlua a function of Rust cannot raise an object.
@@ -152,7 +218,7 @@ return function(f) return function(...) return finish(f(...)) end end";
 
 impl Binder {
     pub(crate) fn new(lua: &Lua, host: Rc<Host>, meter: Rc<Meter>) -> mlua::Result<Self> {
-        Ok(Self { host, meter, raising: own(lua, RAISING)?.call(())? })
+        Ok(Self { host, meter, raising: own(lua, RAISING)?.call(())?, held: Iterators::default() })
     }
 
     /// A function of Lua that raises the faults of `run` as objects.
@@ -184,9 +250,10 @@ pub(crate) fn bind(
     name: String,
     function: &'static Function,
 ) -> mlua::Result<LuaFunction> {
-    binder.function(lua, move |lua, host, args| {
+    let own = binder.clone();
+    binder.function(lua, move |lua, _, args| {
         let given = check(&name, function.params, args)?;
-        (function.run)(&Call { lua, host, object: None, given })
+        (function.run)(&Call { lua, binder: &own, object: None, given })
     })
 }
 
@@ -197,13 +264,14 @@ pub(crate) fn bind_method<T: 'static>(
     name: String,
     function: &'static Function,
 ) -> mlua::Result<LuaFunction> {
-    binder.function(lua, move |lua, host, mut args| {
+    let own = binder.clone();
+    binder.function(lua, move |lua, _, mut args| {
         let Some(Value::UserData(object)) = args.pop_front().filter(is_a::<T>) else {
             return Err(Fault::usage(format!("{name} is a method"))
                 .with_hint(format!("it is called on an object, with a colon: `{name}()`")));
         };
         let given = check(&name, function.params, args)?;
-        (function.run)(&Call { lua, host, object: Some(object), given })
+        (function.run)(&Call { lua, binder: &own, object: Some(object), given })
     })
 }
 

@@ -115,8 +115,8 @@ fn pad(out: &mut dyn Write, size: u64) -> io::Result<()> {
     if rest == 0 { Ok(()) } else { out.write_all(&[0; 512][rest..]) }
 }
 
-/// Copy a layer, and verify it on its way.
-fn copy_layer(layer: &dyn LayerContent, out: &mut dyn Write, path: &Path) -> Result<()> {
+/// Copy a layer, and verify it on its way. `path` is what is written, for messages.
+pub fn copy_layer(layer: &dyn LayerContent, out: &mut dyn Write, path: &Path) -> Result<()> {
     const PIECE: usize = 1 << 20;
     let (expected, size) = (layer.diff_id(), layer.size());
     let unreadable = |source| Error::LayerRead { layer: expected, source };
