@@ -8,10 +8,11 @@ use nacre_archive::image::config::ImageConfig;
 use nacre_archive::reference::Reference;
 use nacre_store::{Image, Layer, NewImage};
 use nacre_sys::sync::syncfs;
+use serde_json::json;
 
 use crate::driver::{Driver, Operation};
 use crate::filling::{Filled, Sealed};
-use crate::{Engine, Error, crash};
+use crate::{Engine, Error, crash, event};
 
 /// What an image is made of.
 #[derive(Debug)]
@@ -87,6 +88,11 @@ impl Engine {
             })
         })?;
         for layer in sealed {
+            let (chain, size) = (layer.chain(), layer.size());
+            self.tell(
+                &event::LAYER_CREATED,
+                || json!({ "driver": driver.name(), "layer": chain.to_string(), "size": size }),
+            );
             layer.keep();
         }
         crash::at(Operation::Create, "image");

@@ -27,6 +27,7 @@ mod crash;
 mod diff;
 mod driver;
 mod error;
+pub mod event;
 mod facts;
 mod files;
 mod filling;

@@ -11,11 +11,12 @@ use nacre_plugin::types::{LayerKind, Setting, Whiteouts};
 use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
+use serde_json::json;
 
 use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
 use crate::journal::Durability;
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// The holder of a mount that a user asked for.
 const USER: &str = "user";
@@ -32,8 +33,23 @@ pub(crate) fn run_holder(container: &Container) -> String {
 impl Engine {
     /// Mount a container's tree until [`Engine::unmount`], and tell where it is.
     pub fn mount(&self, container: &str) -> Result<PathBuf, Error> {
-        let container = self.find_container(container)?;
-        self.hold_mount(&container, USER)
+        self.mount_heard(container, || {
+            let container = self.find_container(container)?;
+            self.hold_mount(&container, USER)
+        })
+    }
+
+    fn mount_heard(
+        &self,
+        container: &str,
+        work: impl FnOnce() -> Result<PathBuf, Error>,
+    ) -> Result<PathBuf, Error> {
+        self.observed(
+            [&event::CONTAINER_MOUNT, &event::CONTAINER_MOUNTED],
+            || self.told_of(container),
+            work,
+            |path| json!({ "path": path }),
+        )
     }
 
     /// The same by nacre's own union in place of the kernel's overlayfs, whatever the driver plans. What is written
@@ -42,14 +58,25 @@ impl Engine {
     /// # Errors
     /// The container's tree is mounted by something else, or its layers are whole trees.
     pub fn mount_by_union(&self, container: &str) -> Result<PathBuf, Error> {
-        let container = self.find_container(container)?;
-        let driver = self.driver(&container.driver)?;
-        let settings = ContainerConfig::of(&container)?.settings;
-        self.hold_layer_by(&driver, &self.chain(&container)?, &settings, USER, By::Union)
+        self.mount_heard(container, || {
+            let container = self.find_container(container)?;
+            let driver = self.driver(&container.driver)?;
+            let settings = ContainerConfig::of(&container)?.settings;
+            self.hold_layer_by(&driver, &self.chain(&container)?, &settings, USER, By::Union)
+        })
     }
 
     /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
     pub fn unmount(&self, container: &str) -> Result<(), Error> {
+        self.observed(
+            [&event::CONTAINER_UMOUNT, &event::CONTAINER_UMOUNTED],
+            || self.told_of(container),
+            || self.unmount_unheard(container),
+            event::nothing_more,
+        )
+    }
+
+    fn unmount_unheard(&self, container: &str) -> Result<(), Error> {
         self.make_room();
         let container = self.find_container(container)?;
         let holders = self.store.read(|view| view.holders(&container.dir))?;
