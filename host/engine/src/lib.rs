@@ -52,6 +52,9 @@ mod tree;
 mod types;
 mod verify;
 
+/// The contract that drivers are written against.
+pub const CONTRACT: &str = "nacre:storage@0.1.0";
+
 pub use error::{Class, Error};
 pub use info::{DriverUse, Info};
 pub use nacre_plugin::Report as ComponentReport;

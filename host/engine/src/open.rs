@@ -108,6 +108,11 @@ impl Engine {
         self.root.path()
     }
 
+    /// Where nacre keeps what a reboot may lose of this root: locks, mounts, sockets.
+    pub fn run_dir(&self) -> &Path {
+        &self.store.paths().run
+    }
+
     pub(crate) fn root_dir(&self) -> &Dir {
         &self.root
     }

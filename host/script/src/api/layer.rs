@@ -1,5 +1,6 @@
 //! `nacre.layer`.
 
+use super::tree::TREE;
 use crate::registry::{Area, Kind, function, needs};
 
 /// `nacre.layer`.
@@ -25,5 +26,6 @@ pub(super) const AREA: Area = Area {
             "print(nacre.layer.inspect(nacre.layer.list()[1].chain_id).Driver)",
             |c| c.give(&c.engine()?.inspect_layer(&c.text("layer")?)?),
         ),
+        TREE,
     ],
 };
