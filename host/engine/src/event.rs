@@ -164,6 +164,11 @@ impl Engine {
         }
     }
 
+    /// Whether anybody is told anything now.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.heard().is_some()
+    }
+
     /// Whoever is to be told something now.
     fn heard(&self) -> Option<&dyn Observer> {
         let observer = self.observer.get()?;

@@ -249,7 +249,13 @@ impl Engine {
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
             let fields =
                 || json!({ "driver": layer.driver, "layer": layer.chain_id.to_string(), "size": layer.size });
-            if let Err(error) = self.announce(&event::LAYER_REMOVE, fields) {
+            // What somebody needs stays anyway.
+            let goes =
+                || self.rehearse(|tx| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop)).is_ok();
+            if self.is_heard()
+                && goes()
+                && let Err(error) = self.announce(&event::LAYER_REMOVE, fields)
+            {
                 tracing::warn!(layer = layer.chain_id.short(), %error, "the layer stays");
                 continue;
             }

@@ -138,7 +138,13 @@ impl Engine {
             crash::at_step(operation, n);
             if let Some(step) = usize::checked_sub(n, 1).and_then(|last| plan.steps.get(last)) {
                 self.tell(&event::PLAN_STEP, || {
-                    event::with(told(driver, plan), json!({ "number": n, "step": step.name() }))
+                    json!({
+                        "operation": operation.name(),
+                        "layer": plan.layer,
+                        "driver": driver.name(),
+                        "number": n,
+                        "step": step.name(),
+                    })
                 });
             }
         };
