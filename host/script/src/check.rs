@@ -69,7 +69,7 @@ impl<'a> Looked<'a> {
             return;
         }
         match name {
-            "nacre" if !before.is_some_and(|before| self.name(before) == Some("local")) => self.nacre(at),
+            "nacre" if before.is_none_or(|before| self.name(before) != Some("local")) => self.nacre(at),
             "function" | "for" => self.shadowed(at),
             name => self.object(at, name),
         }

@@ -5,7 +5,7 @@
 //! nothing; its refusal ends the operation before anything was done. A handler may itself do what is told to handlers,
 //! up to [`DEEPEST`] deep.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +14,14 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 use nacre_engine::event::{Kind, Observer, Refusal};
 
 use crate::registry::give;
-use crate::sandbox::limits::Meter;
 use crate::sandbox::protect::Protected;
 use crate::{Code, Fault};
 
 /// How deep handlers may call one another.
 pub const DEEPEST: u32 = 8;
+
+/// How many handlers, and how many timers, a script may have: they are not counted as its memory.
+const MOST: usize = 1000;
 
 thread_local! {
     /// The scripts that listen, in the order in which they began to.
@@ -137,12 +139,12 @@ pub(crate) struct Events {
     count: Cell<u64>,
     timers: RefCell<Vec<Timer>>,
     timers_run: Cell<Timers>,
-    tools: std::cell::OnceCell<(Rc<Protected>, Rc<Meter>)>,
+    protected: OnceCell<Rc<Protected>>,
 }
 
 impl Events {
-    pub(crate) fn attach(&self, protected: Rc<Protected>, meter: Rc<Meter>) {
-        let _ = self.tools.set((protected, meter));
+    pub(crate) fn attach(&self, protected: Rc<Protected>) {
+        let _ = self.protected.set(protected);
     }
 
     pub(crate) fn name_script(&self, name: &str) {
@@ -154,7 +156,8 @@ impl Events {
     }
 
     /// A handler that is called after those that are there: its number.
-    pub(crate) fn add(self: &Rc<Self>, pattern: String, function: Function) -> u64 {
+    pub(crate) fn add(self: &Rc<Self>, pattern: String, function: Function) -> Result<u64, Fault> {
+        few(self.handlers.borrow().len(), "handlers")?;
         let number = self.count.replace(self.count.get() + 1);
         self.handlers.borrow_mut().push(Rc::new(Handler { number, pattern, function }));
         LISTENERS.with_borrow_mut(|all| {
@@ -162,7 +165,7 @@ impl Events {
                 all.push(Rc::downgrade(self));
             }
         });
-        number
+        Ok(number)
     }
 
     /// Takes a handler away.
@@ -174,7 +177,8 @@ impl Events {
     }
 
     /// A timer, where timers run.
-    pub(crate) fn add_timer(&self, every: Duration, function: Function) {
+    pub(crate) fn add_timer(&self, every: Duration, function: Function) -> Result<(), Fault> {
+        few(self.timers(), "timers")?;
         match self.timers_run.get() {
             Timers::Here => {
                 let due = Instant::now() + every;
@@ -186,6 +190,7 @@ impl Events {
                 "nacre.every does nothing in {}: `nacre serve scripts` runs timers", self.script.borrow()
             ),
         }
+        Ok(())
     }
 
     pub(crate) fn timers(&self) -> usize {
@@ -247,8 +252,8 @@ impl Events {
 
     /// Calls a function of the script, and reports its fault unless that is known already.
     fn call_unless(&self, what: &str, function: &Function, args: MultiValue, known: impl Fn() -> bool) {
-        let Some((protected, meter)) = self.tools.get() else { return };
-        if let Err(uncaught) = meter.in_handler(|| protected.call(function, args))
+        let Some(protected) = self.protected.get() else { return };
+        if let Err(uncaught) = protected.call(function, args)
             && !known()
         {
             tracing::warn!(
@@ -256,6 +261,13 @@ impl Events {
                 "a handler of {what} in {} failed: {uncaught}", self.script.borrow()
             );
         }
+    }
+}
+
+fn few(count: usize, what: &str) -> Result<(), Fault> {
+    match count < MOST {
+        true => Ok(()),
+        false => Err(Fault::usage(format!("a script has at most {MOST} {what}"))),
     }
 }
 

@@ -111,9 +111,12 @@ impl Host {
         Ok(self.engine.borrow_mut().insert(engine).clone())
     }
 
-    /// The next use of the engine opens it anew.
-    pub(crate) fn close(&self) {
+    /// The present test is over: its root goes, and the next use of the engine makes another.
+    pub(crate) fn clear(&self) {
         self.engine.replace(None);
+        if let Some(suite) = &self.suite {
+            suite.clear();
+        }
     }
 
     /// Runs `work` with an engine that collects plans and changes nothing: the plans.

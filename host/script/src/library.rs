@@ -6,6 +6,7 @@ use mlua::{Function, Lua, Table, Value};
 
 use crate::fixture::{Outcome, Verdict};
 use crate::registry::give;
+use crate::sandbox::limits::Meter;
 use crate::sandbox::own;
 use crate::{Fault, Host};
 
@@ -31,7 +32,7 @@ pub(crate) fn pretty(lua: &Lua) -> mlua::Result<Function> {
 }
 
 /// What `nacre.test` is given of the host; nil where no tests are run.
-pub(crate) fn natives(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Value> {
+pub(crate) fn natives(lua: &Lua, host: &Rc<Host>, meter: &Rc<Meter>) -> mlua::Result<Value> {
     if host.suite.is_none() {
         return Ok(Value::Nil);
     }
@@ -39,12 +40,9 @@ pub(crate) fn natives(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Value> {
     table.raw_set("pretty", pretty(lua)?)?;
     let now = |_: &Lua, ()| Ok(jiff::Timestamp::now().as_microsecond() as f64 / 1e6);
     table.raw_set("now", lua.create_function(now)?)?;
-    let h = host.clone();
+    let (h, m) = (host.clone(), meter.clone());
     let clear = move |_: &Lua, ()| {
-        h.close();
-        if let Some(suite) = &h.suite {
-            suite.clear();
-        }
+        m.in_host(|| h.clear());
         Ok(())
     };
     table.raw_set("clear", lua.create_function(clear)?)?;
@@ -62,9 +60,9 @@ pub(crate) fn natives(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Value> {
         Ok(())
     };
     table.raw_set("ended", lua.create_function(ended)?)?;
-    let h = host.clone();
+    let (h, m) = (host.clone(), meter.clone());
     let image = move |lua: &Lua, (name, files): (String, Table)| {
-        image(lua, &h, &name, &files).map_err(mlua::Error::external)
+        m.in_host(|| image(lua, &h, &name, &files)).map_err(mlua::Error::external)
     };
     table.raw_set("image", lua.create_function(image)?)?;
     Ok(Value::Table(table))

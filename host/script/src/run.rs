@@ -69,7 +69,7 @@ impl Source {
 }
 
 /// Lines keep their numbers.
-fn without_shebang(mut text: Vec<u8>) -> Vec<u8> {
+pub(crate) fn without_shebang(mut text: Vec<u8>) -> Vec<u8> {
     if text.starts_with(b"#") {
         let end = text.iter().position(|b| *b == b'\n').unwrap_or(text.len());
         text.drain(..end);
@@ -126,7 +126,7 @@ impl Script {
         let sandbox = Sandbox::new(&host, limits)?;
         let binder = Binder::new(&sandbox.lua, host.clone(), sandbox.meter.clone())?;
         api::install(&sandbox.lua, &binder)?;
-        host.events.attach(sandbox.protected.clone(), sandbox.meter.clone());
+        host.events.attach(sandbox.protected.clone());
         let _ = host.protected.set(sandbox.protected.clone());
         Ok(Self { host, sandbox })
     }

@@ -44,9 +44,6 @@ pub fn test(
     script.watch(stuck_after, end);
     ready(script.interrupted());
     let ended = script.run(&test.source, &[]);
-    script.host.close();
-    if let Some(suite) = &script.host.suite {
-        suite.clear();
-    }
+    script.host.clear();
     ended.map(drop)
 }

@@ -23,6 +23,7 @@ pub const OPTIONS: &[(&str, &str)] = &[
     ("no-trunc", "nothing is cut off"),
     ("filter", "a loop with a condition"),
     ("explain", "`nacre.explain(function() … end)`"),
+    ("detach", "`nacre.container.create` and `c:start()`"),
     ("help", "`help(x)` in `nacre repl`"),
 ];
 
@@ -34,7 +35,6 @@ const MADE: &[(&str, &str)] = &[
     ("interactive", "the script's own standard streams"),
     ("tty", "the script has no terminal to give"),
     ("rm", "`auto_remove`; `nacre.container.run` removes it unless `keep`"),
-    ("detach", "`nacre.container.create` and `c:start()`"),
     ("env-file", "`env`"),
     ("label", "`labels`"),
     ("network", "`host_network`"),
@@ -86,7 +86,7 @@ pub const TWINS: &[(&[&str], Twin)] = &[
     (&["image import", "import"], Twin::Is(&["nacre.image.import"], &[("change", "`changes`")])),
     (&["image ls", "images"], Twin::Is(&["nacre.image.list", "nacre.image.get"], IMAGES)),
     (&["image tag", "tag"], is(&["nacre.image.tag"])),
-    (&["image history", "history"], Twin::Is(&["nacre.image.history"], &[("human", "numbers are numbers")])),
+    (&["image history", "history"], is(&["nacre.image.history"])),
     (&["image inspect"], is(&["nacre.image.inspect"])),
     (&["image rm", "rmi"], is(&["nacre.image.remove"])),
     (&["image prune"], Twin::Is(&["nacre.image.prune"], PRUNED)),
@@ -158,8 +158,7 @@ pub const TWINS: &[(&[&str], Twin)] = &[
     (&["help"], Twin::Without("`help(x)` in `nacre repl`")),
 ];
 
-const IMAGES: &[(&str, &str)] =
-    &[("all", "all images are listed"), ("digests", "`id`"), ("name", "`nacre.image.get`")];
+const IMAGES: &[(&str, &str)] = &[("all", "all images are listed"), ("digests", "`id`")];
 
 const LOGS: &[(&str, &str)] = &[
     ("follow", "the file can be read again"),

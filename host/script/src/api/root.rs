@@ -78,7 +78,7 @@ fn on(c: &Call<'_>) -> Answer {
         return Err(Fault::usage(problem).with_hint("`nacre.event.names()` lists the events"));
     }
     let events = c.host.events.clone();
-    let number = events.add(pattern, function);
+    let number = events.add(pattern, function)?;
     // The script's own state keeps its events alive.
     let events = std::rc::Rc::downgrade(&events);
     let off = c.lua.create_function(move |_, ()| {
@@ -108,8 +108,7 @@ fn every(c: &Call<'_>) -> Answer {
         return Err(Fault::usage(format!("a timer cannot be called every {text}"))
             .with_hint("from 0.1s to ten years"));
     }
-    c.host.events.add_timer(span, function);
-    c.give(&())
+    c.give(&c.host.events.add_timer(span, function)?)
 }
 
 fn explain(c: &Call<'_>) -> Answer {

@@ -35,7 +35,9 @@ impl Script {
             Err(mlua::Error::SyntaxError { incomplete_input, .. }) => Some(incomplete_input),
             _ => None,
         };
-        asks(text) == Some(true) && asks(&returned(text)).is_some()
+        // As a statement or as an expression; what is right as either is complete.
+        let forms = [asks(text), asks(&returned(text))];
+        forms.contains(&Some(true)) && !forms.contains(&None)
     }
 
     /// Runs a text, and prints the values of an expression.

@@ -38,7 +38,7 @@ impl Sandbox {
         // A panic of ours is not caught by the safe functions, in exchange for coroutines that yield in a pcall.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         let meter = Meter::new(limits);
-        let protected = Rc::new(Protected::new(&lua, replace_base(&lua, host, &meter)?)?);
+        let protected = Rc::new(Protected::new(&lua, replace_base(&lua, host, &meter)?, meter.clone())?);
         meter.attach(&lua)?;
         Ok(Self { lua, meter, protected })
     }
@@ -62,7 +62,7 @@ fn replace_base(lua: &Lua, host: &Rc<Host>, meter: &Rc<Meter>) -> mlua::Result<F
             return Ok((
                 Value::String(lua.create_string(text)?),
                 lua.pack(library::CHUNK)?,
-                library::natives(lua, &h)?,
+                library::natives(lua, &h, &m)?,
             ));
         }
         match m.in_host(|| require::locate(h.modules().as_deref(), &name)) {

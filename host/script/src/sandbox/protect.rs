@@ -6,6 +6,7 @@ use std::rc::Rc;
 use mlua::{Function, Lua, MultiValue, Value};
 
 use super::OWN;
+use super::limits::Meter;
 use crate::{Fault, Uncaught};
 
 /// The most lines of a traceback.
@@ -17,11 +18,12 @@ pub(crate) struct Protected {
     xpcall: Function,
     handler: Function,
     caught: Rc<RefCell<Option<Uncaught>>>,
+    meter: Rc<Meter>,
 }
 
 impl Protected {
     /// `xpcall` is Lua's own.
-    pub(crate) fn new(lua: &Lua, xpcall: Function) -> mlua::Result<Self> {
+    pub(crate) fn new(lua: &Lua, xpcall: Function, meter: Rc<Meter>) -> mlua::Result<Self> {
         let caught: Rc<RefCell<Option<Uncaught>>> = Rc::default();
         let slot = caught.clone();
         let handler = lua.create_function(move |lua, raised: Value| {
@@ -29,15 +31,16 @@ impl Protected {
             slot.replace(Some(Uncaught { fault, traceback: traceback(lua) }));
             Ok(())
         })?;
-        Ok(Self { xpcall, handler, caught })
+        Ok(Self { xpcall, handler, caught, meter })
     }
 
-    /// What a function returns, or the error that it raised.
+    /// What a function returns, or the error that it raised. Its time is the script's, also where the host calls it.
     pub(crate) fn call(&self, function: &Function, args: MultiValue) -> Result<MultiValue, Uncaught> {
         let mut all = args;
         all.push_front(Value::Function(self.handler.clone()));
         all.push_front(Value::Function(function.clone()));
-        let (ok, values): (bool, MultiValue) = self.xpcall.call(all).map_err(Fault::from)?;
+        let called = self.meter.in_handler(|| self.xpcall.call(all));
+        let (ok, values): (bool, MultiValue) = called.map_err(Fault::from)?;
         if ok {
             return Ok(values);
         }

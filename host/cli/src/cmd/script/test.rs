@@ -89,7 +89,10 @@ impl Test {
             Form::Tap => out::line(format!("1..{}", outcomes.len()))?,
             Form::Junit => out::to_stdout(|out| Ok(out.write_all(junit(&outcomes, failed).as_bytes())?))?,
         }
-        Ok(if failed == 0 { Exit::OK } else { Exit(exit::FAILED) })
+        match failed {
+            0 => Ok(Exit::OK),
+            _ => Err(Failure::new(exit::FAILED, format!("{failed} of {} tests failed", outcomes.len()))),
+        }
     }
 
     /// Runs the tests of a file. An error outside of tests counts as one that failed.
