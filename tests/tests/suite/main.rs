@@ -22,6 +22,8 @@ mod migration;
 mod processes;
 mod refusals;
 mod script;
+mod script_hooks;
+mod script_tools;
 mod served;
 mod zfs;
 
