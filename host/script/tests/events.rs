@@ -21,7 +21,9 @@ fn what_happens_is_told_in_order_with_its_fields() {
     let (bench, head) = bench();
     let text = bench.output(&format!(
         "{head}
-        nacre.on('*', function(e) if not e.event:find('^plan') then print(e.event) end end)
+        -- The machine's own disk may be nearly full.
+        local function is_told(name) return not name:find('^plan') and not name:find('^space') end
+        nacre.on('*', function(e) if is_told(e.event) then print(e.event) end end)
         nacre.image.load(archive)
         local c = nacre.container.create({{ image = 'example/small:1', name = 'box', command = {{ 'x' }} }})
         c:mount() c:umount() c:rename('crate')
