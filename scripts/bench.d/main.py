@@ -12,6 +12,7 @@ import drivers
 import load
 import ps
 import report
+import script
 import union
 
 BENCHMARKS = {
@@ -19,6 +20,7 @@ BENCHMARKS = {
     "container": container.run,
     "ps": ps.run,
     "call": call.run,
+    "script": script.run,
     "drivers": drivers.run,
     "union": union.run,
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{container, driver, image, info, inspect, layer, script, shell, stat, system, trace, why};
+use crate::cmd::{
+    container, driver, image, info, inspect, layer, repl, script, serve, shell, stat, system, trace, why,
+};
 use crate::context::Context;
 use crate::docker;
 use crate::exit::Exit;
@@ -29,6 +31,7 @@ const GLOBAL: &str = "Global options";
   nacre ps -a -s
   nacre layer tree
   nacre why web /etc/hosts
+  nacre -e 'print(#nacre.image.list())'
   nacre --root /mnt/test run --explain debian:latest true"
 )]
 pub struct Cli {
@@ -138,6 +141,8 @@ pub enum Command {
     Driver(driver::Driver),
     System(system::System),
     Script(script::Script),
+    Repl(repl::Repl),
+    Serve(serve::Serve),
 
     Completion(shell::Completion),
     Man(shell::Man),
@@ -183,6 +188,8 @@ impl Command {
             Self::Driver(c) => c.run(cx),
             Self::System(c) => c.run(cx),
             Self::Script(c) => c.run(cx),
+            Self::Repl(c) => c.run(cx),
+            Self::Serve(c) => c.run(cx),
             Self::Completion(c) => c.run(cx),
             Self::Man(c) => c.run(cx),
             Self::Help(c) => c.run(cx),
@@ -202,6 +209,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Images", &["load", "save", "import", "images", "tag", "history", "rmi"]),
     ("Looking closer", &["inspect", "why", "stat", "trace", "info", "version"]),
     ("By noun", &["container", "image", "layer", "driver", "system", "script"]),
+    ("Lua", &["repl", "serve"]),
     ("The command itself", &["completion", "man", "help"]),
 ];
 
@@ -220,8 +228,23 @@ pub fn command() -> clap::Command {
         ))
 }
 
+/// `nacre -e CODE` is short for `nacre script run -e CODE`, after whatever global options.
+fn with_short_execute(mut argv: Vec<OsString>) -> Vec<OsString> {
+    const WITH_VALUE: [&str; 5] = ["--root", "--driver", "--storage-opt", "--log-level", "-l"];
+    let mut at = 1;
+    while let Some(word) = argv.get(at).and_then(|word| word.to_str()).filter(|word| word.starts_with('-')) {
+        if matches!(word, "-e" | "--execute") {
+            argv.splice(at..at, ["script", "run"].map(OsString::from));
+            break;
+        }
+        at += if WITH_VALUE.contains(&word) { 2 } else { 1 };
+    }
+    argv
+}
+
 /// Parses a command line. What it does not say is taken from the environment.
 pub fn parse(argv: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let argv = with_short_execute(argv);
     let words: Vec<String> = argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut command = with_environment(command());
     if words.iter().any(|word| word == "--no-color") {

@@ -17,7 +17,7 @@ pub const CONFLICT: u8 = 4;
 pub const BAD_ARCHIVE: u8 = 5;
 /// A driver or another component failed.
 pub const COMPONENT: u8 = 6;
-/// A privilege is missing.
+/// A privilege is missing, or a hook refused it.
 pub const PERMISSION: u8 = 7;
 /// The disk is full.
 pub const NO_SPACE: u8 = 8;
@@ -41,7 +41,7 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (CONFLICT, "Something is in use, is running, or has that name already."),
     (BAD_ARCHIVE, "An archive is damaged, hostile or of an unknown form."),
     (COMPONENT, "A driver (a WebAssembly component) failed or gave a plan that was refused."),
-    (PERMISSION, "A privilege is missing."),
+    (PERMISSION, "A privilege is missing, or a hook refused it."),
     (NO_SPACE, "The disk is full."),
     (DAMAGED, "The store is damaged, or `nacre system check` found something."),
     (

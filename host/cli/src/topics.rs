@@ -5,7 +5,8 @@ use crate::exit;
 const FORMATS: &str = "\
 Output formats
 
-Listings (ps, images, history, layer ls, layer tree, driver ls, diff, system df, system check) take --format:
+Listings (ps, images, history, layer ls, layer tree, driver ls, diff, system df, system check,
+script ls) take --format:
 
   json              one JSON object per line, with all fields
   table             the default table
@@ -44,6 +45,7 @@ Environment variables
   NACRE_CACHE     the folder for compiled components, mode 0700 (default: components in the root)
   NACRE_LOG       what to log on standard error, as --log-level (default: warn)
   NACRE_TIMING    set to anything: tell on standard error what a command took, and its driver of it
+  XDG_STATE_HOME  below it, nacre/history keeps what was typed in `nacre repl` (default: ~/.local/state)
   NO_COLOR        set to anything: no colours
 
 An option of the command line comes before its variable.

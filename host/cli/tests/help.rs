@@ -99,6 +99,7 @@ fn same(name: &str) -> &'static [&'static str] {
         "ls" => &["ps", "images"],
         "rm" => &["rmi"],
         "info" => &["info"],
+        "run" => &["-e"],
         _ => &[],
     }
 }

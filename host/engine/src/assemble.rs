@@ -9,10 +9,11 @@ use nacre_archive::reference::Reference;
 use nacre_plugin::types::LayerKind;
 use nacre_store::{Image, Layer, NewImage};
 use nacre_sys::sync::syncfs;
+use serde_json::json;
 
 use crate::driver::{Chain, Driver, Operation};
 use crate::filling::{Filled, Sealed};
-use crate::{Engine, Error, crash};
+use crate::{Engine, Error, crash, event};
 
 /// What an image is made of.
 #[derive(Debug)]
@@ -88,6 +89,11 @@ impl Engine {
             })
         })?;
         for layer in sealed {
+            let (chain, size) = (layer.chain(), layer.size());
+            self.tell(
+                &event::LAYER_CREATED,
+                || json!({ "driver": driver.name(), "layer": chain.to_string(), "size": size }),
+            );
             layer.keep();
         }
         crash::at(Operation::Create, "image");

@@ -21,6 +21,7 @@ impl Engine {
     pub fn check(&self, repair: bool) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         if repair {
+            self.refuse_to_explain("a repair")?;
             self.make_room();
             let swept = self.store.sweep_content()?;
             findings.extend(swept.into_iter().map(|(digest, size)| Finding {

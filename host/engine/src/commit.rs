@@ -15,21 +15,34 @@ use nacre_archive::reference::Reference;
 use nacre_plugin::types::Whiteouts;
 use nacre_store::{Container, Image, LayerId};
 use nacre_union::ChangeKind;
+use serde_json::json;
 
 use crate::assemble::{Part, Parts, chain_ids};
 use crate::config::ContainerConfig;
 use crate::files::{PipeFault, through_pipe, while_at};
 use crate::filling::Filled;
 use crate::image::parse_reference;
+use crate::load::source_name;
 use crate::progress::{LayerStatus, Progress};
 use crate::types::{CommitOptions, LoadSource};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 impl Engine {
     /// Make an image of a container: its image's layers, and one more with what the container changed.
     /// Returns the image's ID. A running container is held still while its changes are read, unless the options
     /// say otherwise: then what it writes meanwhile may be in the image or not.
     pub fn commit(&self, container: &str, options: &CommitOptions) -> Result<String, Error> {
+        let id = self.observed(
+            [&event::IMAGE_COMMIT, &event::IMAGE_COMMITTED],
+            || json!({ "container": container, "name": options.reference }),
+            || self.commit_unheard(container, options),
+            |id| json!({ "id": id }),
+        )?;
+        self.tell_low_space();
+        Ok(id)
+    }
+
+    fn commit_unheard(&self, container: &str, options: &CommitOptions) -> Result<String, Error> {
         let container = self.find_container(container)?;
         let wishes = Wishes::of(options)?;
         let base = match container.image {
@@ -63,9 +76,25 @@ impl Engine {
         options: &CommitOptions,
         progress: &dyn Progress,
     ) -> Result<String, Error> {
+        let id = self.observed(
+            [&event::IMAGE_IMPORT, &event::IMAGE_IMPORTED],
+            || json!({ "source": source_name(&source), "name": options.reference }),
+            || self.import_unheard(&source, options, progress),
+            |id| json!({ "id": id }),
+        )?;
+        self.tell_low_space();
+        Ok(id)
+    }
+
+    fn import_unheard(
+        &self,
+        source: &LoadSource,
+        options: &CommitOptions,
+        progress: &dyn Progress,
+    ) -> Result<String, Error> {
         let wishes = Wishes::of(options)?;
         let driver = self.current_driver()?;
-        let (mut input, name) = open_tar(&source)?;
+        let (mut input, name) = open_tar(source)?;
         if self.config.explain {
             return self.explain_layer(&driver, &LayerId::random()?, Vec::new()).map(|()| String::new());
         }

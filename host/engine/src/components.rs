@@ -14,10 +14,11 @@ use nacre_plugin::{Component, Report};
 use nacre_store::{Decision, Installed, LayerId, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::sync::fsync;
+use serde_json::json;
 
 use crate::inventory::{lost_summary, summary};
 use crate::types::{DriverSummary, Installation};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// The folder of installed and of compiled components.
 pub(crate) const COMPONENTS: &str = "components";
@@ -156,6 +157,22 @@ impl Engine {
         grants: &[String],
         replace: bool,
     ) -> Result<DriverSummary, Error> {
+        self.refuse_to_explain("an installation")?;
+        let it = &new.summary;
+        self.observed(
+            [&event::DRIVER_INSTALL, &event::DRIVER_INSTALLED],
+            || json!({ "name": it.name, "version": it.version, "digest": it.digest, "grants": grants }),
+            || self.install_unheard(new, grants, replace),
+            event::nothing_more,
+        )
+    }
+
+    fn install_unheard(
+        &self,
+        new: &Installation,
+        grants: &[String],
+        replace: bool,
+    ) -> Result<DriverSummary, Error> {
         let component = self.host()?.load(&new.path.display().to_string(), &new.wasm)?;
         let description = component.description().clone();
         if let Some(other) = grants.iter().find(|grant| !new.asks.iter().any(|(asked, _)| asked == *grant)) {
@@ -209,6 +226,16 @@ impl Engine {
     /// Remove a component that was installed. One whose name is built in gives way to that. Otherwise it must hold
     /// nothing, or with `force` what it holds stays and cannot be reached.
     pub fn uninstall(&self, name: &str, force: bool) -> Result<(), Error> {
+        self.refuse_to_explain("the removal of a component")?;
+        self.observed(
+            [&event::DRIVER_REMOVE, &event::DRIVER_REMOVED],
+            || json!({ "name": name }),
+            || self.uninstall_unheard(name, force),
+            event::nothing_more,
+        )
+    }
+
+    fn uninstall_unheard(&self, name: &str, force: bool) -> Result<(), Error> {
         let _alone = self.store.lock_components()?;
         if self.store.read(|view| view.component(name))?.is_none() {
             return Err(match built_in(name) {

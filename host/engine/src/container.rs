@@ -9,12 +9,13 @@ use nacre_plugin::storage::Difference;
 use nacre_plugin::types::LayerKind;
 use nacre_store::{Container, ContainerId, ContainerState, Image, LayerId, NewContainer, Tx};
 use nacre_sys::dir::Dir;
+use serde_json::json;
 
 use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver, NewLayer};
 use crate::journal::Durability;
 use crate::types::{ContainerSize, ContainerSummary, CreateOptions, Created, Removed, State};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// A container that is planned and not made.
 struct Prospect {
@@ -28,6 +29,17 @@ struct Prospect {
 impl Engine {
     /// Create a container: a thin writable layer on an image, and a record of what to run on it.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, Error> {
+        let created = self.observed(
+            [&event::CONTAINER_CREATE, &event::CONTAINER_CREATED],
+            || json!({ "image": options.image, "name": options.name }),
+            || self.create_unheard(options),
+            |created| json!({ "id": created.id, "name": created.name }),
+        )?;
+        self.tell_low_space();
+        Ok(created)
+    }
+
+    fn create_unheard(&self, options: &CreateOptions) -> Result<Created, Error> {
         let Prospect { driver, layer, chain, new, .. } = self.prospect(options)?;
         let added = self.make(&driver, &layer.plan, Durability::Power, |tx| {
             // An image can go and be loaded again while a layer is made on it: in other folders then.
@@ -132,6 +144,15 @@ impl Engine {
 
     /// Remove a container and its writable layer; with `force` also a running or mounted one.
     pub fn remove_container(&self, container: &str, force: bool) -> Result<(), Error> {
+        self.observed(
+            [&event::CONTAINER_REMOVE, &event::CONTAINER_REMOVED],
+            || self.told_of(container),
+            || self.remove_unheard(container, force),
+            event::nothing_more,
+        )
+    }
+
+    fn remove_unheard(&self, container: &str, force: bool) -> Result<(), Error> {
         self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
@@ -166,9 +187,13 @@ impl Engine {
     /// Remove all containers that do not run.
     pub fn prune_containers(&self) -> Result<Removed, Error> {
         self.make_room();
-        let mut removed = Removed::default();
+        let (mut removed, mut gone) = (Removed::default(), Vec::new());
         for container in self.store.read(|view| view.containers(true))? {
             if container.state == ContainerState::Running || container.mounted {
+                continue;
+            }
+            if let Err(error) = self.announce(&event::CONTAINER_REMOVE, || event::told_of(&container)) {
+                tracing::warn!(container = container.name, %error, "it stays");
                 continue;
             }
             // Whoever starts it has its lock.
@@ -186,7 +211,9 @@ impl Engine {
             self.remove_found(&container)?;
             removed.deleted.push(container.id.as_str().to_owned());
             removed.bytes += bytes;
+            gone.push(container);
         }
+        gone.iter().for_each(|gone| self.tell(&event::CONTAINER_REMOVED, || event::told_of(gone)));
         Ok(removed)
     }
 
@@ -254,8 +281,16 @@ impl Engine {
 
     /// Give a container another name, whatever its state.
     pub fn rename_container(&self, container: &str, name: &str) -> Result<(), Error> {
-        let container = self.find_container(container)?;
-        Ok(self.store.durable(|tx| tx.rename_container(&container.id, name))?)
+        self.refuse_to_explain("a new name")?;
+        self.observed(
+            [&event::CONTAINER_RENAME, &event::CONTAINER_RENAMED],
+            || event::with(self.told_of(container), json!({ "new_name": name })),
+            || {
+                let container = self.find_container(container)?;
+                Ok(self.store.durable(|tx| tx.rename_container(&container.id, name))?)
+            },
+            event::nothing_more,
+        )
     }
 
     /// A container by name, ID or ID prefix.

@@ -69,6 +69,16 @@ pub enum Error {
         /// What.
         what: String,
     },
+    /// Whoever is told what happens refused it, and nothing was done.
+    #[error("{event} was refused by {by}: {reason}")]
+    Refused {
+        /// The kind of event.
+        event: &'static str,
+        /// Who refused.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// A driver's plan breaks the rules. Nothing of it was run.
     #[error("the plan of driver {driver} for `{operation}` was refused: {source}")]
     BadPlan {
@@ -215,6 +225,7 @@ impl Error {
             Self::BadPlan { .. } | Self::Step { source: nacre_sys::Error::Escape { .. }, .. } => {
                 Class::Component
             }
+            Self::Refused { .. } => Class::Permission,
             Self::DriverAbsent { .. } => Class::NotFound,
             Self::DriverAmbiguous { .. } => Class::Usage,
             Self::NotGranted { .. } | Self::ComponentLost { .. } => Class::Component,
@@ -285,6 +296,7 @@ impl Error {
         let text = match self {
             Self::Usage { help, .. } => return help.clone(),
             Self::Conflict { help, .. } => return Some(help.clone()),
+            Self::Refused { .. } => return None,
             Self::NotFound { kind: "image", .. } => "`nacre images` lists the images that are here",
             Self::NotFound { kind: "policy", .. } => "`nacre driver ls` lists the policies that are here",
             Self::NotFound { kind: "container", .. } => "`nacre ps -a` lists the containers",

@@ -13,10 +13,11 @@ use nacre_store::{JournalId, Layer, LayerId, Owner, Publishing, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::sync::start_writeback;
 use nacre_union::Stack;
+use serde_json::json;
 
 use crate::diff::layer;
 use crate::driver::{Driver, Operation, Prepared};
-use crate::{Engine, Error, crash};
+use crate::{Engine, Error, crash, event};
 
 /// A layer that is there and that no record names yet. Dropped, it is undone; when the process dies, the
 /// journal has it.
@@ -55,6 +56,8 @@ impl Engine {
         dir: LayerId,
         parents: Option<Vec<String>>,
     ) -> Result<Filling<'_>, Error> {
+        let fields = || json!({ "driver": driver.name(), "layer": dir.as_str() });
+        self.announce(&event::LAYER_CREATE, fields)?;
         let new = driver.create(dir.as_str(), LayerKind::Image, parents, &[])?;
         let entry = self.begin(driver, &new.plan)?;
         let made = self

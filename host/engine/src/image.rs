@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use nacre_archive::image::config::{HistoryEntry as ConfigHistory, ImageConfig};
 use nacre_archive::reference::Reference;
 use nacre_store::{Image, ImageLayer, Layer, Tx, View};
+use serde_json::json;
 
 use crate::types::{HistoryEntry, ImageSummary, Removed};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 impl Engine {
     /// List images, the newest first, without their labels.
@@ -42,6 +43,16 @@ impl Engine {
 
     /// Give an image a further name. An image that had it before loses it.
     pub fn tag(&self, image: &str, reference: &str) -> Result<(), Error> {
+        self.refuse_to_explain("a name")?;
+        self.observed(
+            [&event::IMAGE_TAG, &event::IMAGE_TAGGED],
+            || json!({ "image": image, "name": reference }),
+            || self.tag_unheard(image, reference),
+            event::nothing_more,
+        )
+    }
+
+    fn tag_unheard(&self, image: &str, reference: &str) -> Result<(), Error> {
         let image = self.find_image(image)?;
         let reference = parse_reference(reference)?;
         if reference.tag().is_none() {
@@ -105,6 +116,15 @@ impl Engine {
     /// Take a name away from an image, and remove the image with its last one. By ID, `force` removes all
     /// its names. Layers that nothing else needs go with it; with `no_prune` they stay, for `image prune`.
     pub fn remove_image(&self, name: &str, force: bool, no_prune: bool) -> Result<Removed, Error> {
+        self.observed(
+            [&event::IMAGE_REMOVE, &event::IMAGE_REMOVED],
+            || json!({ "image": name }),
+            || self.remove_image_unheard(name, force, no_prune),
+            |removed| json!({ "untagged": removed.untagged, "deleted": removed.deleted }),
+        )
+    }
+
+    fn remove_image_unheard(&self, name: &str, force: bool, no_prune: bool) -> Result<Removed, Error> {
         self.make_room();
         let mut removed = Removed::default();
         while !self.remove_image_as_it_is(name, force, no_prune, &mut removed)? {
@@ -158,7 +178,16 @@ impl Engine {
         self.make_room();
         let mut removed = Removed::default();
         for image in self.store.read(|view| view.unused_images(all))? {
-            match self.drop_image(&image, false, &mut removed) {
+            let dropped = self.observed(
+                [&event::IMAGE_REMOVE, &event::IMAGE_REMOVED],
+                || json!({ "image": image.id.to_string() }),
+                || self.drop_image(&image, false, &mut removed),
+                |_| json!({ "untagged": image.tags, "deleted": [image.id.to_string()] }),
+            );
+            match dropped {
+                Err(Error::Refused { .. }) => {
+                    tracing::warn!(image = image.id.short(), "it stays: a hook refused its removal");
+                }
                 // It went, or a container came, meanwhile.
                 Err(Error::Store(
                     nacre_store::Error::NotFound { .. } | nacre_store::Error::ImageInUse { .. },
@@ -218,6 +247,18 @@ impl Engine {
                 driver => driver?,
             };
             let _lock = self.store.lock_layer(&layer.driver, &layer.chain_id)?;
+            let fields =
+                || json!({ "driver": layer.driver, "layer": layer.chain_id.to_string(), "size": layer.size });
+            // What somebody needs stays anyway.
+            let goes =
+                || self.rehearse(|tx| tx.remove_layer(&layer.driver, &layer.chain_id).map(drop)).is_ok();
+            if self.is_heard()
+                && goes()
+                && let Err(error) = self.announce(&event::LAYER_REMOVE, fields)
+            {
+                tracing::warn!(layer = layer.chain_id.short(), %error, "the layer stays");
+                continue;
+            }
             let plan = driver.remove(layer.dir.as_str())?;
             let forget = |tx: &Tx<'_>| match tx.remove_layer(&layer.driver, &layer.chain_id)? {
                 gone if gone.dir == layer.dir => Ok(()),
@@ -234,6 +275,7 @@ impl Engine {
                 )) => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
+                    self.tell(&event::LAYER_REMOVED, fields);
                     removed.deleted.push(layer.chain_id.to_string());
                     removed.bytes += layer.size;
                     if let Some(parent) = &layer.parent

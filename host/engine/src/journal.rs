@@ -11,11 +11,12 @@ use std::ffi::OsStr;
 use nacre_plugin::plan::Step;
 use nacre_store::locks::Lock;
 use nacre_store::{Direction, Entry, JournalId, LayerId, NewEntry, StateChange, Tx};
+use serde_json::json;
 
 use crate::driver::{Driver, Operation, Prepared};
 use crate::plan::Plan;
 use crate::plan::run::{StepFault, run, sync, undo};
-use crate::{Engine, Error, crash};
+use crate::{Engine, Error, crash, event};
 
 /// How far the outcome of a plan must have reached when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,7 @@ impl Engine {
         if self.note_explained(driver, plan) {
             return Ok(());
         }
+        self.tell(&event::PLAN_END, || told(driver, plan));
         let owner = self.store.owner()?;
         let entry = entry_of(driver, plan)?;
         let begin = |tx: &Tx<'_>| {
@@ -126,6 +128,7 @@ impl Engine {
 
     /// Write a plan to the journal.
     pub(crate) fn begin(&self, driver: &Driver, plan: &Prepared) -> Result<JournalId, Error> {
+        self.announce(&event::PLAN_RUN, || told(driver, plan))?;
         let entry = entry_of(driver, plan)?;
         let id = self.store.journal_begin(&entry)?;
         crash::at(plan.operation, "begin");
@@ -136,7 +139,21 @@ impl Engine {
     pub(crate) fn run_steps(&self, driver: &Driver, plan: &Prepared) -> Result<(), Error> {
         let operation = plan.operation;
         let _span = tracing::debug_span!("plan", op = operation.name(), layer = plan.layer).entered();
-        run(&plan.steps, driver.roots(), &plan.serving, |n| crash::at_step(operation, n))
+        let boundary = |n| {
+            crash::at_step(operation, n);
+            if let Some(step) = usize::checked_sub(n, 1).and_then(|last| plan.steps.get(last)) {
+                self.tell(&event::PLAN_STEP, || {
+                    json!({
+                        "operation": operation.name(),
+                        "layer": plan.layer,
+                        "driver": driver.name(),
+                        "number": n,
+                        "step": step.name(),
+                    })
+                });
+            }
+        };
+        run(&plan.steps, driver.roots(), &plan.serving, boundary)
             .map_err(|fault| step_failed(driver, operation, fault))
     }
 
@@ -230,6 +247,16 @@ impl Engine {
         let lock = self.store.lock_mount(&dir)?;
         Ok(Some((dir, lock)))
     }
+}
+
+/// What is told of a plan.
+fn told(driver: &Driver, plan: &Prepared) -> serde_json::Value {
+    json!({
+        "operation": plan.operation.name(),
+        "layer": plan.layer,
+        "driver": driver.name(),
+        "steps": plan.steps.iter().map(Step::name).collect::<Vec<_>>(),
+    })
 }
 
 fn entry_of(driver: &Driver, plan: &Prepared) -> Result<NewEntry, nacre_store::Error> {

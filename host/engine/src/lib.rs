@@ -29,6 +29,7 @@ mod diff;
 mod driver;
 mod edit;
 mod error;
+pub mod event;
 mod facts;
 mod files;
 mod filling;
@@ -57,6 +58,9 @@ mod tree;
 mod types;
 mod union;
 mod verify;
+
+/// The contract that drivers are written against.
+pub const CONTRACT: &str = "nacre:storage@0.1.0";
 
 pub use error::{Class, Error};
 pub use info::{DriverUse, Info};

@@ -9,13 +9,14 @@ use nacre_archive::image::source::{ArchiveIndex, ImageManifest, LayerBlob, Platf
 use nacre_archive::layer::{BlobOptions, Limits, Monitor, UnpackOptions, Whiteouts};
 use nacre_archive::reference::Reference;
 use nacre_store::LayerId;
+use serde_json::json;
 
 use crate::assemble::{Claim, Part, Parts, chain_ids};
 use crate::driver::Driver;
 use crate::filling::{Filled, Filling};
 use crate::progress::{LayerStatus, Progress};
 use crate::types::{LoadOptions, LoadSource, LoadedImage};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 mod stream;
 
@@ -23,6 +24,23 @@ impl Engine {
     /// Load every image of an archive. An image whose load fails leaves nothing behind; those that were
     /// loaded before it stay.
     pub fn load(
+        &self,
+        source: LoadSource,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+    ) -> Result<Vec<LoadedImage>, Error> {
+        let name = source_name(&source);
+        self.announce(&event::IMAGE_LOAD, || json!({ "source": name }))?;
+        let loaded = self.load_unheard(source, options, progress)?;
+        for LoadedImage { id, references } in &loaded {
+            let fields = || json!({ "source": name, "id": id, "references": references });
+            self.tell(&event::IMAGE_LOADED, fields);
+        }
+        self.tell_low_space();
+        Ok(loaded)
+    }
+
+    fn load_unheard(
         &self,
         source: LoadSource,
         options: &LoadOptions,
@@ -38,6 +56,14 @@ impl Engine {
             Source::Index(archive) => load.index(&archive),
             Source::Stream(archive) => load.stream(archive),
         }
+    }
+}
+
+/// What is read, for people: a file, or `-` for standard input.
+pub(crate) fn source_name(source: &LoadSource) -> String {
+    match source {
+        LoadSource::File(path) => path.display().to_string(),
+        LoadSource::Stdin => "-".to_owned(),
     }
 }
 

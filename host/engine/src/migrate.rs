@@ -12,6 +12,7 @@ use nacre_archive::layer::{UnpackOptions, unpack};
 use nacre_plugin::types::{LayerKind, Setting};
 use nacre_store::{Container, ContainerId, Image, Layer, LayerId, NewContainer, Tx};
 use nacre_sys::sync::syncfs;
+use serde_json::json;
 
 use crate::assemble::{Claim, Parts};
 use crate::components::is_file;
@@ -22,7 +23,7 @@ use crate::filling::{archive_format, is_overlays};
 use crate::journal::Durability;
 use crate::progress::Progress;
 use crate::types::{MigrateOptions, Migrated};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// What is recorded of a container that is being made on the other driver: whoever finds it without its process
 /// removes it.
@@ -43,6 +44,20 @@ type NoRestore = fn(&Tx<'_>) -> Result<(), nacre_store::Error>;
 impl Engine {
     /// Move an image, or a container that does not run, to another driver.
     pub fn migrate(
+        &self,
+        object: &str,
+        options: &MigrateOptions,
+        progress: &dyn Progress,
+    ) -> Result<Migrated, Error> {
+        self.observed(
+            [&event::DRIVER_MIGRATE, &event::DRIVER_MIGRATED],
+            || json!({ "object": object, "to": options.to }),
+            || self.migrate_unheard(object, options, progress),
+            event::nothing_more,
+        )
+    }
+
+    fn migrate_unheard(
         &self,
         object: &str,
         options: &MigrateOptions,

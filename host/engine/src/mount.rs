@@ -10,13 +10,14 @@ use nacre_plugin::types::{LayerKind, Setting};
 use nacre_store::{Container, ContainerState, LayerId, Mount, Tx};
 use nacre_sys::dir::Dir;
 use nacre_sys::mount::is_mount_point;
+use serde_json::json;
 
 use crate::config::ContainerConfig;
 use crate::driver::{Chain, Driver};
 use crate::journal::Durability;
 use crate::types::UnionPolicies;
 use crate::union::{NO_POLICIES, unite};
-use crate::{Engine, Error};
+use crate::{Engine, Error, event};
 
 /// The holder of a mount that a user asked for.
 pub(crate) const USER: &str = "user";
@@ -33,12 +34,36 @@ pub(crate) fn run_holder(container: &Container) -> String {
 impl Engine {
     /// Mount a container's tree until [`Engine::unmount`], and tell where it is.
     pub fn mount(&self, container: &str) -> Result<PathBuf, Error> {
-        let container = self.find_container(container)?;
-        self.hold_mount(&container, USER)
+        self.mount_heard(container, || {
+            let container = self.find_container(container)?;
+            self.hold_mount(&container, USER)
+        })
+    }
+
+    pub(crate) fn mount_heard(
+        &self,
+        container: &str,
+        work: impl FnOnce() -> Result<PathBuf, Error>,
+    ) -> Result<PathBuf, Error> {
+        self.observed(
+            [&event::CONTAINER_MOUNT, &event::CONTAINER_MOUNTED],
+            || self.told_of(container),
+            work,
+            |path| json!({ "path": path }),
+        )
     }
 
     /// End what [`Engine::mount`] began. The tree stays mounted while a process runs on it.
     pub fn unmount(&self, container: &str) -> Result<(), Error> {
+        self.observed(
+            [&event::CONTAINER_UMOUNT, &event::CONTAINER_UMOUNTED],
+            || self.told_of(container),
+            || self.unmount_unheard(container),
+            event::nothing_more,
+        )
+    }
+
+    fn unmount_unheard(&self, container: &str) -> Result<(), Error> {
         self.make_room();
         let container = self.find_container(container)?;
         let holders = self.store.read(|view| view.holders(&container.dir))?;

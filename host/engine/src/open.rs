@@ -34,6 +34,8 @@ pub struct Engine {
     /// What was spent in components that are no drivers.
     spent: Mutex<nacre_plugin::Spent>,
     opened: Instant,
+    /// Whoever is told what happens.
+    pub(crate) observer: OnceLock<Arc<dyn crate::event::Observer>>,
 }
 
 /// With `NACRE_TIMING` set, what an engine's life took goes to standard error as a line of JSON, in
@@ -71,6 +73,7 @@ impl Engine {
             holds: Mutex::default(),
             spent: Mutex::default(),
             opened: Instant::now(),
+            observer: OnceLock::new(),
         };
         // On a read-only file system nothing can be left to undo that could be undone.
         if !engine.config.explain && !engine.store.is_read_only() {
@@ -103,6 +106,28 @@ impl Engine {
     /// The storage root.
     pub fn root(&self) -> &Path {
         self.root.path()
+    }
+
+    /// Where nacre keeps what a reboot may lose of this root: locks, mounts, sockets.
+    pub fn run_dir(&self) -> &Path {
+        &self.store.paths().run
+    }
+
+    pub(crate) fn root_dir(&self) -> &Dir {
+        &self.root
+    }
+
+    /// Plans are collected, and nothing is changed: see [`Config::explain`].
+    pub fn explains(&self) -> bool {
+        self.config.explain
+    }
+
+    /// Refuse an operation that has no plan to be told instead.
+    pub(crate) fn refuse_to_explain(&self, operation: &str) -> Result<(), Error> {
+        match self.config.explain {
+            true => Err(Error::usage(format!("{operation} has no plan that could be told in its place"))),
+            false => Ok(()),
+        }
     }
 
     /// The plans that the last operations would have run, with [`Config::explain`].

@@ -8,10 +8,11 @@ use nacre_runtime::{
 };
 use nacre_store::locks::Lock;
 use nacre_store::{Container, ContainerId};
+use serde_json::json;
 
 use crate::config::ContainerConfig;
 use crate::mount::run_holder;
-use crate::{Engine, Error, crash};
+use crate::{Engine, Error, crash, event};
 
 /// How long a process may take to end by itself when it is asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,6 +52,23 @@ pub struct ExecOptions {
 impl Engine {
     /// Start a container on this process's standard streams, and wait for its end: the process's exit code.
     pub fn start_foreground(&self, container: &str) -> Result<i32, Error> {
+        let mut fields = serde_json::Value::Null;
+        self.announce(&event::CONTAINER_START, || {
+            fields = self.told_of(container);
+            fields.clone()
+        })?;
+        let code = self.start_foreground_unheard(container, &fields)?;
+        let is_gone =
+            fields.get("id").and_then(|id| id.as_str()).is_some_and(|id| self.find_container(id).is_err());
+        self.tell(&event::CONTAINER_EXITED, || event::with(fields.clone(), json!({ "exit_code": code })));
+        if is_gone {
+            self.tell(&event::CONTAINER_REMOVED, || fields);
+        }
+        self.tell_low_space();
+        Ok(code)
+    }
+
+    fn start_foreground_unheard(&self, container: &str, fields: &serde_json::Value) -> Result<i32, Error> {
         let (container, lock) = self.startable(container)?;
         if self.config.explain {
             return self.explain_mount(&container).map(|()| 0);
@@ -63,6 +81,7 @@ impl Engine {
             if noted.is_ok() {
                 crash::in_start("recorded");
                 lock = None;
+                self.tell(&event::CONTAINER_STARTED, || fields.clone());
             } else if let Err(error) = handle.kill(Signal::KILL) {
                 tracing::warn!(container = container.name, %error, "it cannot be killed");
             }
@@ -90,6 +109,15 @@ impl Engine {
 
     /// Start a container in the background. Its output goes to [`Engine::log_file`].
     pub fn start_detached(&self, container: &str) -> Result<(), Error> {
+        self.observed(
+            [&event::CONTAINER_START, &event::CONTAINER_STARTED],
+            || self.told_of(container),
+            || self.start_detached_unheard(container),
+            event::nothing_more,
+        )
+    }
+
+    fn start_detached_unheard(&self, container: &str) -> Result<(), Error> {
         let (container, _lock) = self.startable(container)?;
         if self.config.explain {
             return self.explain_mount(&container);
@@ -123,6 +151,16 @@ impl Engine {
 
     /// Run one more process in a running container, and wait for its end: its exit code.
     pub fn exec(&self, container: &str, options: &ExecOptions) -> Result<i32, Error> {
+        self.refuse_to_explain("a further process")?;
+        self.observed(
+            [&event::CONTAINER_EXEC, &event::CONTAINER_EXECUTED],
+            || event::with(self.told_of(container), json!({ "command": options.command })),
+            || self.exec_unheard(container, options),
+            |code| json!({ "exit_code": code }),
+        )
+    }
+
+    fn exec_unheard(&self, container: &str, options: &ExecOptions) -> Result<i32, Error> {
         let container = self.running(container)?;
         let config = ContainerConfig::of(&container)?;
         let process = ProcessSpec {
@@ -139,6 +177,15 @@ impl Engine {
     /// Ask a container's process to end, and kill it after `timeout` seconds (10). Without a process it is no
     /// error, and does nothing.
     pub fn stop(&self, container: &str, timeout: Option<u64>) -> Result<(), Error> {
+        self.observed(
+            [&event::CONTAINER_STOP, &event::CONTAINER_STOPPED],
+            || self.told_of(container),
+            || self.stop_unheard(container, timeout),
+            event::nothing_more,
+        )
+    }
+
+    fn stop_unheard(&self, container: &str, timeout: Option<u64>) -> Result<(), Error> {
         self.make_room();
         let container = self.find_container(container)?;
         if self.config.explain {
@@ -155,9 +202,16 @@ impl Engine {
 
     /// Send a signal, by name or number, to a container's process.
     pub fn kill(&self, container: &str, signal: &str) -> Result<(), Error> {
-        let container = self.running(container)?;
-        self.handle(&container)?.kill(signal.parse()?)?;
-        Ok(())
+        self.refuse_to_explain("a signal")?;
+        self.observed(
+            [&event::CONTAINER_KILL, &event::CONTAINER_KILLED],
+            || event::with(self.told_of(container), json!({ "signal": signal })),
+            || {
+                let container = self.running(container)?;
+                Ok(self.handle(&container)?.kill(signal.parse()?)?)
+            },
+            event::nothing_more,
+        )
     }
 
     /// Whether a container's process is alive.

@@ -13,6 +13,7 @@ impl Engine {
     /// # Errors
     /// A volume is mounted.
     pub fn release(&self) -> Result<Vec<PathBuf>, Error> {
+        self.refuse_to_explain("a release")?;
         let mut ended = Vec::new();
         for name in self.drivers_with_homes()? {
             let driver = match self.driver(&name) {

@@ -37,7 +37,7 @@ pub(crate) fn give_up(root: &Dir) {
 }
 
 /// The free bytes, and all.
-fn space(root: &Dir) -> Option<(u64, u64)> {
+pub(crate) fn space(root: &Dir) -> Option<(u64, u64)> {
     let StatVfs { f_bavail, f_blocks, f_frsize, .. } = fstatvfs(root).ok()?;
     Some((f_bavail.saturating_mul(f_frsize), f_blocks.saturating_mul(f_frsize)))
 }

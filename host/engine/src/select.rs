@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::components::{Found, Origin, built_in, is_file};
 use crate::driver::Driver;
 use crate::types::{CandidateSummary, Selection};
-use crate::{Class, Engine, Error, facts};
+use crate::{Class, Engine, Error, event, facts};
 
 /// A choice that needs no policy.
 enum Known {
@@ -120,13 +120,18 @@ impl Engine {
 
     /// Name the driver of new layers for this root; with none, the policy says it again.
     pub fn select_driver(&self, driver: Option<&str>) -> Result<(), Error> {
-        if let Some(name) = driver {
-            self.driver(name)?.probe()?;
-        }
-        Ok(self.store.durable(|tx| {
-            tx.decide(Decision::Chosen, None)?;
-            tx.decide(Decision::Named, driver)
-        })?)
+        self.refuse_to_explain("a choice")?;
+        let work = || {
+            if let Some(name) = driver {
+                self.driver(name)?.probe()?;
+            }
+            Ok(self.store.durable(|tx| {
+                tx.decide(Decision::Chosen, None)?;
+                tx.decide(Decision::Named, driver)
+            })?)
+        };
+        let kinds = [&event::DRIVER_SELECT, &event::DRIVER_SELECTED];
+        self.observed(kinds, || json!({ "name": driver }), work, event::nothing_more)
     }
 
     /// The component's file that `--driver` names.

@@ -23,10 +23,12 @@ impl Engine {
     /// The container's tree is mounted by something else or with other policies, its layers are whole trees, or a policy
     /// is not here or of another role.
     pub fn mount_by_union(&self, container: &str, policies: &UnionPolicies) -> Result<PathBuf, Error> {
-        let container = self.find_container(container)?;
-        let driver = self.driver(&container.driver)?;
-        let settings = ContainerConfig::of(&container)?.settings;
-        self.hold_layer_by(&driver, &self.chain(&container)?, &settings, USER, Some(policies))
+        self.mount_heard(container, || {
+            let container = self.find_container(container)?;
+            let driver = self.driver(&container.driver)?;
+            let settings = ContainerConfig::of(&container)?.settings;
+            self.hold_layer_by(&driver, &self.chain(&container)?, &settings, USER, Some(policies))
+        })
     }
 
     /// What is mounted stays as it is: it must be what is asked for.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::CODES;
-use crate::api::{AREAS, CLASSES};
+use crate::api::{AREAS, CLASSES, FUNCTIONS};
 use crate::registry::{Function, Kind, Param};
+use crate::{CODES, twins};
 
 /// What is passed around as plain tables: the classes of the annotations with their fields.
 const TABLES: &[(&str, &str)] = &[
@@ -47,6 +47,13 @@ const TABLES: &[(&str, &str)] = &[
     ("nacre.DfRow", "kind: string, total: integer, active: integer, size: integer, reclaimable: integer"),
     ("nacre.Space", "total: integer, available: integer"),
     ("nacre.Finding", "kind: string, message: string, repaired: boolean"),
+    ("nacre.Event", "event: string, refuse: fun(self: nacre.Event, reason: string?)"),
+    ("nacre.EventKind", "name: string, doc: string, fields: string[], refusable: boolean, locked: boolean"),
+    ("nacre.Exit", "code: integer, stdout: string, stderr: string"),
+    (
+        "nacre.Plan",
+        "operation: string, subject: string, driver: string, after_crash: string, steps: { step: string, path: string, detail: string, raw: any }[]",
+    ),
     ("nacre.Error", "code: string, exit_code: integer, message: string, hint: string?"),
 ];
 
@@ -64,6 +71,10 @@ pub fn markdown() -> String {
     let mut text =
         "# The table `nacre`\n\nMade by `nacre script doc`. What is in brackets may be left out.\n"
             .to_owned();
+    text.push_str("\n## nacre\n\nWhat stands in the table itself.\n");
+    for function in FUNCTIONS {
+        explain(&mut text, &format!("nacre.{}", function.name), function);
+    }
     for area in AREAS {
         let _ = write!(text, "\n## nacre.{}\n\n{}\n", area.name, area.doc);
         for field in area.fields {
@@ -87,7 +98,54 @@ pub fn markdown() -> String {
     for code in CODES {
         let _ = writeln!(text, "| `{}` | {} |", code.name, code.number);
     }
+    text.push_str(&events());
+    text.push_str(&twins::markdown());
     text
+}
+
+/// What `nacre.on` tells of.
+fn events() -> String {
+    let mut text = "\n## Events\n\nWhat `nacre.on` tells of. `event:refuse(reason)` ends what can be refused before anything \
+                    of it was done. In handlers of events that are locked, storage cannot be used.\n\n\
+                    | Event | | Fields | |\n|---|---|---|---|\n"
+        .to_owned();
+    for kind in nacre_engine::event::KINDS {
+        let marks = match (kind.refusable, kind.locked) {
+            (true, true) => "can be refused, locked",
+            (true, false) => "can be refused",
+            (false, true) => "locked",
+            (false, false) => "",
+        };
+        let _ =
+            writeln!(text, "| `{}` | {} | `{}` | {marks} |", kind.name, kind.doc, kind.fields.join("`, `"));
+    }
+    text
+}
+
+/// A function, an area or a class in plain text, by its full name; nothing where there is none of that name.
+pub fn text(name: &str) -> Option<String> {
+    if let Some(function) = twins::named(name) {
+        let mut text = String::new();
+        explain(&mut text, name, function);
+        return Some(text.trim().trim_start_matches("### ").replace("```lua\n", "  ").replace("\n```", ""));
+    }
+    let line =
+        |name: String, function: &Function| format!("  {name}({})  {}\n", parameters(function), function.doc);
+    if name == "nacre" {
+        let functions = FUNCTIONS.iter().map(|function| line(format!("nacre.{}", function.name), function));
+        let areas = AREAS.iter().map(|area| format!("  nacre.{}  {}\n", area.name, area.doc));
+        let classes = CLASSES.iter().map(|class| format!("  {}  {}\n", class.name, class.doc));
+        return Some(functions.chain(areas).chain(classes).collect());
+    }
+    if let Some(class) = CLASSES.iter().find(|class| class.name == name) {
+        let fields =
+            class.fields.iter().map(|one| format!("  {}.{}  {}\n", class.variable, one.name, one.doc));
+        let methods = class.methods.iter().map(|one| line(format!("{}:{}", class.variable, one.name), one));
+        return Some(format!("{}\n{}", class.doc, fields.chain(methods).collect::<String>()));
+    }
+    let area = AREAS.iter().find(|area| name.strip_prefix("nacre.") == Some(area.name))?;
+    let functions = area.functions.iter().map(|one| line(format!("{name}.{}", one.name), one));
+    Some(format!("{}\n{}", area.doc, functions.collect::<String>()))
 }
 
 fn explain(text: &mut String, name: &str, function: &Function) {
@@ -132,6 +190,9 @@ pub fn meta() -> String {
         }
     }
     text.push_str("\n---@class nacre\nnacre = {}\n");
+    for function in FUNCTIONS {
+        annotate(&mut text, &format!("nacre.{}", function.name), function);
+    }
     for area in AREAS {
         let _ = write!(text, "\n---{}\nnacre.{} = {{}}\n", area.doc, area.name);
         for field in area.fields {

@@ -28,7 +28,10 @@ impl Host {
             .map_err(|error| Fault::usage(format!("{} is no path: {error}", named.display())))?;
         let plain = without_dots(&absolute);
         let below = |path: &Path| {
-            self.granted.iter().find_map(|root| Some((root, path.strip_prefix(root).ok()?.to_owned())))
+            self.grants()
+                .directories()
+                .iter()
+                .find_map(|root| Some((root, path.strip_prefix(root).ok()?.to_owned())))
         };
         let (root, path) = match below(&plain) {
             Some(found) => found,

@@ -1,23 +1,21 @@
 //! Running a script.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, Value, Variadic};
+use mlua::{Function, IntoLuaMulti, Lua, Value, Variadic};
 
 use crate::api;
 use crate::host::CLOSED;
 use crate::registry::Binder;
 use crate::sandbox::limits::Limits;
-use crate::sandbox::{OWN, Sandbox, require, watch};
+use crate::sandbox::{Sandbox, require, watch};
 use crate::{Code, Fault, Host};
-
-/// The most lines of a traceback.
-const LINES: usize = 20;
 
 /// The text of a script.
 #[derive(Debug, Clone)]
@@ -71,7 +69,7 @@ impl Source {
 }
 
 /// Lines keep their numbers.
-fn without_shebang(mut text: Vec<u8>) -> Vec<u8> {
+pub(crate) fn without_shebang(mut text: Vec<u8>) -> Vec<u8> {
     if text.starts_with(b"#") {
         let end = text.iter().position(|b| *b == b'\n').unwrap_or(text.len());
         text.drain(..end);
@@ -114,8 +112,8 @@ impl std::error::Error for Uncaught {}
 /// A Lua state in which scripts run, with the API in it.
 #[derive(Debug)]
 pub struct Script {
-    host: Rc<Host>,
-    sandbox: Sandbox,
+    pub(crate) host: Rc<Host>,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl Script {
@@ -128,6 +126,8 @@ impl Script {
         let sandbox = Sandbox::new(&host, limits)?;
         let binder = Binder::new(&sandbox.lua, host.clone(), sandbox.meter.clone())?;
         api::install(&sandbox.lua, &binder)?;
+        host.events.attach(sandbox.protected.clone());
+        let _ = host.protected.set(sandbox.protected.clone());
         Ok(Self { host, sandbox })
     }
 
@@ -143,27 +143,15 @@ impl Script {
     }
 
     fn try_run(&self, source: &Source, args: &[String]) -> Result<u8, Uncaught> {
-        let Sandbox { lua, xpcall, .. } = &self.sandbox;
+        let lua = &self.sandbox.lua;
         self.host.set_modules(source.dir.clone());
+        self.host.events.name_script(&source.name);
         let main = source.function(lua)?;
         self.set_arguments(source, args).map_err(Fault::from)?;
-        let caught: Rc<RefCell<Option<Uncaught>>> = Rc::default();
-        let slot = caught.clone();
-        let handler = lua.create_function(move |lua, raised: Value| {
-            let fault = Fault::of_value(lua, &raised);
-            slot.replace(Some(Uncaught { fault, traceback: traceback(lua) }));
-            Ok(())
-        });
-        let handler = handler.map_err(Fault::from)?;
         let args: Variadic<String> = args.iter().cloned().collect();
-        let (ok, value): (bool, Value) = xpcall.call((main, handler, args)).map_err(Fault::from)?;
-        if !ok {
-            // No handler is called where memory is out, and none ends where the stack is full.
-            let caught = caught.take();
-            return Err(caught.unwrap_or_else(|| Fault::of_value(lua, &value).into()));
-        }
-        match value {
-            Value::Integer(code) => u8::try_from(code).map_err(|_| {
+        let args = args.into_lua_multi(lua).map_err(Fault::from)?;
+        match self.sandbox.protected.call(&main, args)?.front() {
+            Some(Value::Integer(code)) => u8::try_from(*code).map_err(|_| {
                 Fault::usage(format!("a script returns an exit code from 0 to 255, not {code}")).into()
             }),
             _ => Ok(0),
@@ -177,43 +165,14 @@ impl Script {
         self.sandbox.lua.globals().raw_set("arg", table)
     }
 
+    /// Set, it ends the script at the next of its instructions, with the code `interrupted`.
+    pub fn interrupted(&self) -> Arc<AtomicBool> {
+        self.sandbox.meter.signs().interrupted()
+    }
+
     /// Calls `end` from another thread once the script is stuck in one call of Lua's library; see [`watch`]. `end` must
     /// end the process.
     pub fn watch(&self, after: Duration, end: impl FnOnce() + Send + 'static) {
         watch::watch(self.sandbox.meter.signs(), after, end);
     }
-}
-
-/// The lines of scripts that led here.
-fn traceback(lua: &Lua) -> Vec<String> {
-    let mut lines = Vec::new();
-    for level in 1.. {
-        let frame = lua.inspect_stack(level, |frame| {
-            let source = frame.source();
-            let chunk = source.source.as_deref().unwrap_or_default();
-            if source.what == "C" || chunk == OWN {
-                return None;
-            }
-            let place = match chunk.strip_prefix('@') {
-                Some(file) => file.to_owned(),
-                None => source.short_src.as_deref().unwrap_or("?").to_owned(),
-            };
-            let place = format!("{place}:{}", frame.current_line().unwrap_or(0));
-            Some(match (source.what, frame.names().name) {
-                ("main", _) => place,
-                (_, Some(name)) => format!("{place}, in {name}"),
-                _ => format!("{place}, in a function"),
-            })
-        });
-        match frame {
-            None => break,
-            Some(None) => {}
-            Some(Some(_)) if lines.len() == LINES => {
-                lines.push("…".to_owned());
-                break;
-            }
-            Some(Some(line)) => lines.push(line),
-        }
-    }
-    lines
 }

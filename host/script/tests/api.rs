@@ -26,7 +26,10 @@ fn loaded() -> Bench {
 
 #[test]
 fn all_that_is_in_the_table_is_registered_and_the_other_way_round() {
-    let code = "for area, t in pairs(nacre) do for name, v in pairs(t) do print(area .. '.' .. name, type(v)) end end";
+    let code = "for area, t in pairs(nacre) do
+        if type(t) == 'function' then print(area, 'function')
+        else for name, v in pairs(t) do print(area .. '.' .. name, type(v)) end end
+    end";
     let found: BTreeSet<String> = output(code).lines().map(str::to_owned).collect();
     let registered: BTreeSet<String> = api::AREAS
         .iter()
@@ -34,6 +37,7 @@ fn all_that_is_in_the_table_is_registered_and_the_other_way_round() {
             let functions = area.functions.iter().map(|f| format!("{}.{}\tfunction", area.name, f.name));
             functions.chain(area.fields.iter().map(|f| format!("{}.{}\tuserdata", area.name, f.name)))
         })
+        .chain(api::FUNCTIONS.iter().map(|f| format!("{}\tfunction", f.name)))
         .collect();
     assert_eq!(found, registered);
     assert!(registered.len() > 35, "{}", registered.len());
@@ -50,6 +54,11 @@ fn each_function_is_in_the_reference_and_in_the_annotations() {
             assert!(function.doc.ends_with('.') && !function.example.is_empty(), "{name}");
         }
     }
+    for function in api::FUNCTIONS {
+        let name = format!("nacre.{}", function.name);
+        assert!(markdown.contains(&format!("\n### {name}(")), "{name}");
+        assert!(meta.contains(&format!("\nfunction {name}(")), "{name}");
+    }
     for class in api::CLASSES {
         for method in class.methods {
             let name = format!("{}:{}", class.variable, method.name);
@@ -63,7 +72,8 @@ fn each_function_is_in_the_reference_and_in_the_annotations() {
     let source = nacre_script::Source::text("meta.lua", &meta);
     assert_eq!(nacre_script::check::check(&source).unwrap(), []);
     let methods = api::CLASSES.iter().flat_map(|class| class.methods);
-    for function in api::AREAS.iter().flat_map(|area| area.functions).chain(methods) {
+    let all = api::AREAS.iter().flat_map(|area| area.functions).chain(methods).chain(api::FUNCTIONS);
+    for function in all {
         let source = nacre_script::Source::text("example.lua", function.example);
         assert_eq!(nacre_script::check::check(&source).unwrap(), [], "{}", function.example);
     }
@@ -258,4 +268,86 @@ fn the_annotations_have_the_fields_that_values_have() {
             assert!(*optional || found.contains(name.as_str()), "{class} has no {name}: {found:?}");
         }
     }
+}
+
+#[test]
+fn plans_are_values_and_nothing_is_changed() {
+    let bench = loaded();
+    let text = bench.output(
+        "local c = nacre.container.create({ image = 'example/small:1', name = 'box', command = { 'x' } })
+        local plans = nacre.explain(function() c:remove() end)
+        print(#plans, plans[1].operation, plans[1].driver, #plans[1].steps > 0, plans[1].steps[1].step)
+        print(#nacre.container.list(), #nacre.explain(function() end))
+        local run = {}
+        for _, plan in ipairs(nacre.explain(function()
+          nacre.container.run({ image = 'example/small:1', command = { 'x' } })
+        end)) do run[#run + 1] = plan.operation end
+        print(table.concat(run, ' '), #nacre.container.list())
+        local function try(f) local ok, e = pcall(nacre.explain, f) print(ok, e.code, e.message) end
+        try(function() c:rename('other') end)
+        try(function() nacre.image.tag('example/small:1', 'x:2') end)
+        try(function() nacre.explain(function() end) end)
+        try(function() error({ code = 'usage', exit_code = 2, message = 'mine' }) end)
+        print(c.name, #nacre.image.list()[1].references)
+        c:remove()",
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "1\tremove\toverlay2\ttrue\tremove-tree", "{text}");
+    assert_eq!(lines[1], "1\t0");
+    assert_eq!(lines[2], "create mount unmount remove\t1");
+    assert_eq!(lines[3], "false\tusage\ta new name has no plan that could be told in its place");
+    assert!(lines[4].starts_with("false\tusage\ta name has no plan"), "{text}");
+    assert!(lines[5].contains("plans are asked for already"), "{text}");
+    assert_eq!(lines[6..], ["false\tusage\tmine", "box\t1"]);
+}
+
+#[test]
+fn layers_stand_on_one_another_in_a_tree() {
+    let bench = loaded();
+    let text = bench.output(
+        "local tree = nacre.layer.tree()
+        print(#tree, #tree[1].above, #tree[1].above[1].above, tree[1].above[1].parent == tree[1].chain_id)
+        print(#nacre.layer.tree('example/small:1'), (pcall(nacre.layer.tree, 'none')))
+        print(nacre.image.why('example/small:1', '/etc/top').path, nacre.system.version().lua)
+        print(nacre.driver.selection({ policy = 'selection' }).policy, nacre.system.prune({ all = true }).bytes > 0)",
+    );
+    assert_eq!(text, "1\t1\t0\ttrue\n1\tfalse\n/etc/top\t5.4\nselection\ttrue\n");
+}
+
+#[test]
+fn a_driver_is_put_to_the_suite() {
+    let bench = Bench::new();
+    let text = bench.output(
+        "local report = nacre.driver.test('overlay2', { cases = { 'layers/base' } })
+        print(#report.outcomes, report.outcomes[1].verdict, report.driver.name)
+        print(select(2, pcall(nacre.driver.test, 'overlay2', { cases = { 'nosuch' } })).code)",
+    );
+    assert_eq!(text, "1\tpassed\toverlay2\nusage\n");
+}
+
+#[test]
+fn programs_are_run_where_that_was_granted() {
+    let bench = Bench::new();
+    let mut grants = nacre_script::Grants::default();
+    grants.allow("exec").unwrap();
+    let output = |code: &str| bench.output_granted(grants.clone(), code);
+    assert_eq!(
+        output(
+            "local r = nacre.exec({ 'sh', '-c', 'cat; echo $A >&2; exit 3' }, { stdin = 'in\\0put', env = { A = 'x y' } })
+            print(r.code, #r.stdout, r.stderr)
+            print(nacre.exec({ 'pwd' }, { workdir = '/etc' }).stdout, nacre.exec({ 'echo', '; exit', '$HOME' }).stdout)
+            print(nacre.exec({ 'sh', '-c', 'kill -9 $$' }).code, nacre.exec({ 'cat' }).stdout == '')
+            print(#nacre.exec({ 'head', '-c', '1000000', '/dev/zero' }).stdout, #nacre.exec({ 'true' }, { stdin = ('x'):rep(1 << 20) }).stdout)"
+        ),
+        "3\t6\tx y\n\n/etc\n\t; exit $HOME\n\n137\ttrue\n1000000\t0\n"
+    );
+    let text = output(
+        "local function try(...) local ok, e = pcall(nacre.exec, ...) print(e.code, e.message) end
+        try({ '/no/such/program' }) try({}) try({ 'sleep', '60' }, { timeout = 0.2 })
+        try({ 'sh', '-c', 'sleep 60 & echo' }, { timeout = 0.2 }) try({ 'true' }, { timeout = -1 })
+        try({ 'head', '-c', '20000000', '/dev/zero' }) try({ '/etc/passwd' })",
+    );
+    let codes: Vec<&str> = text.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(codes, ["not_found", "usage", "failed", "failed", "usage", "failed", "permission"], "{text}");
+    assert_eq!(bench.fault("nacre.exec({ 'true' })").exit_code(), 7);
 }

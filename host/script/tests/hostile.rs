@@ -36,58 +36,144 @@ fn runs_out_of_memory(code: &str) {
     );
 }
 
-#[test]
-fn an_endless_loop_ends() {
-    passes_the_instructions("while true do end");
-    passes_the_instructions("::again:: goto again");
-    passes_the_instructions("local function f() return f() end f()");
+/// A test of its own for each script, by what ends it.
+macro_rules! cases {
+    ($judge:ident: $($name:ident = $code:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            $judge($code);
+        })*
+    };
 }
 
-#[test]
-fn the_error_of_a_limit_cannot_be_swallowed() {
-    passes_the_instructions("while true do pcall(function() while true do end end) end");
-    passes_the_instructions(
-        "while true do xpcall(function() while true do end end, function() return 1 end) end",
-    );
-    passes_the_instructions(
-        "while true do xpcall(function() while true do end end, function() while true do end end) end",
-    );
-    passes_the_instructions("local p = pcall while true do p(p, p, function() while true do end end) end");
-    passes_the_instructions(
-        "while true do pcall(error, setmetatable({}, {__tostring = function() while true do end end})) end",
-    );
-}
-
-#[test]
-fn coroutines_are_counted_too() {
-    passes_the_instructions("coroutine.wrap(function() while true do end end)()");
-    passes_the_instructions(
-        "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
-    );
-    passes_the_instructions("while true do coroutine.wrap(function() for i = 1, 200 do end end)() end");
-    passes_the_instructions(
-        "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
-    );
-    passes_the_instructions(
+cases! { passes_the_instructions:
+    an_endless_loop_ends = "while true do end";
+    an_endless_goto_ends = "::again:: goto again";
+    an_endless_tail_call_ends = "local function f() return f() end f()";
+    a_loop_that_catches_errors_ends = "while true do pcall(function() while true do end end) end";
+    a_loop_that_handles_errors_ends =
+        "while true do xpcall(function() while true do end end, function() return 1 end) end";
+    a_handler_of_errors_that_loops_ends =
+        "while true do xpcall(function() while true do end end, function() while true do end end) end";
+    a_protected_call_of_a_protected_call_ends =
+        "local p = pcall while true do p(p, p, function() while true do end end) end";
+    an_error_whose_text_loops_ends =
+        "while true do pcall(error, setmetatable({}, {__tostring = function() while true do end end})) end";
+    an_uncaught_error_whose_text_loops_ends =
+        "local x = tostring(setmetatable({}, {__tostring = function() while true do end end}))";
+    a_coroutine_that_loops_ends = "coroutine.wrap(function() while true do end end)()";
+    a_coroutine_that_is_resumed_and_loops_ends =
+        "while true do coroutine.resume(coroutine.create(function() while true do end end)) end";
+    coroutines_that_are_many_and_short_end =
+        "while true do coroutine.wrap(function() for i = 1, 200 do end end)() end";
+    a_coroutine_that_yields_forever_ends =
+        "local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end";
+    a_coroutine_that_loops_where_it_is_closed_ends =
         "while true do local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() \
-         while true do end end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) end",
+         while true do end end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) end";
+    a_comparison_that_loops_ends =
+        "table.sort({3, 2, 1}, function() while true do end end)";
+    an_iterator_that_never_ends_ends = "for _ in function() return 1 end do end";
+    an_index_that_loops_ends =
+        "return setmetatable({}, {__index = function() while true do end end}).x";
+    a_concatenation_that_loops_ends =
+        "return setmetatable({}, {__concat = function() while true do end end}) .. 'x'";
+    a_length_that_loops_in_a_loop_ends =
+        "local t = setmetatable({}, {__len = function() return math.maxinteger end}) for i = 1, #t do end";
+    a_replacement_that_loops_ends = "return (('x'):gsub('x', function() while true do end end))";
+    a_loader_that_loops_ends = "load(function() while true do end end)";
+    coroutines_that_are_kept_end =
+        "local t = {} while true do t[#t + 1] = coroutine.create(function() end) end";
+    a_handler_of_nacre_that_loops_ends =
+        "pcall(nacre.explain, function() while true do end end) while true do end";
+}
+
+cases! { runs_out_of_memory:
+    a_string_of_ten_gigabytes_does_not_fit = "local s = ('x'):rep(10 * 1000 * 1000 * 1000)";
+    a_string_with_separators_does_not_fit = "local s = ('x'):rep(1 << 20, ('y'):rep(1 << 20))";
+    a_string_that_doubles_does_not_fit = "local s = 'x' while true do s = s .. s end";
+    a_table_that_grows_does_not_fit = "local t = {} while true do t[#t + 1] = {} end";
+    strings_that_are_joined_do_not_fit =
+        "local t = {} for i = 1, 100 do t[i] = ('x'):rep(1 << 20) end return table.concat(t)";
+    a_replacement_that_grows_does_not_fit = "return (('x'):rep(1 << 20):gsub('x', ('y'):rep(1 << 10)))";
+    a_repetition_beyond_all_numbers_does_not_fit = "return ('xx'):rep(math.maxinteger)";
+    functions_that_are_kept_do_not_fit =
+        "local t = {} while true do t[#t + 1] = function() return t end end";
+}
+
+#[test]
+fn an_unpacking_of_everything_is_refused() {
+    assert!(ends("return table.unpack({}, 1, 100000000)").contains("too many results"));
+}
+
+#[test]
+fn a_format_that_is_too_wide_is_refused() {
+    assert!(ends("return ('%99999d'):format(1)").contains("invalid"));
+}
+
+#[test]
+fn an_index_that_leads_to_itself_is_refused() {
+    let code = "local t = {} setmetatable(t, {__index = t}) return t.x";
+    let message = ends(code);
+    assert!(message.contains("loop"), "{message}");
+}
+
+#[test]
+fn a_coroutine_cannot_resume_or_close_itself() {
+    let code = "local co co = coroutine.create(function() return coroutine.resume(co) end) \
+                print(select(3, coroutine.resume(co))) \
+                co = coroutine.create(function() return pcall(coroutine.close, co) end) \
+                print((select(2, coroutine.resume(co))))";
+    assert_eq!(output(code), "cannot resume non-suspended coroutine\nfalse\n");
+}
+
+#[test]
+fn an_error_with_a_code_that_is_none_is_a_failure() {
+    for code in ["error({ exit_code = 300, message = 'x' })", "error()"] {
+        assert_eq!(fault(code).exit_code(), 1, "{code}");
+    }
+}
+
+#[test]
+fn programs_are_not_run_without_a_grant() {
+    let fault = fault("nacre.exec({ 'touch', '/var/tmp/nacre-hostile' })");
+    assert_eq!((fault.exit_code(), fault.message.as_str()), (7, "the script may run no programs"));
+    assert!(fault.hint.is_some_and(|hint| hint.contains("--allow exec")));
+    assert!(!std::path::Path::new("/var/tmp/nacre-hostile").exists());
+}
+
+#[test]
+fn an_explanation_that_fails_leaves_nothing_open() {
+    let bench = Bench::new();
+    let code =
+        "print(pcall(nacre.explain, function() error('x', 0) end)) print(#nacre.explain(function() end))
+                local co = coroutine.wrap(function() nacre.explain(function() coroutine.yield() end) end)
+                print(pcall(co)) print(#nacre.image.list())";
+    let text = bench.output(code);
+    assert!(text.starts_with("false\tx\n0\nfalse\t") && text.ends_with("\n0\n"), "{text}");
+}
+
+#[test]
+fn the_library_for_tests_is_nothing_without_tests() {
+    assert!(ends("require('nacre.test')").contains("nacre script test"));
+    assert!(ends("require('nacre.nosuch')").contains("no modules"));
+    assert!(ends("require('nacre')").contains("no modules"));
+}
+
+#[test]
+fn handlers_and_timers_are_not_as_many_as_a_script_likes() {
+    assert!(
+        ends("while true do nacre.on('image.load', function() end) end").contains("at most 1000 handlers")
     );
+    let code = "for i = 1, 2000 do nacre.on('image.load', function() end)() end print('taken away')";
+    assert_eq!(output(code), "taken away\n");
 }
 
 #[test]
-fn a_coroutine_in_a_coroutine_has_an_end() {
-    let message = ends("local function f() return coroutine.wrap(f)() end f()");
-    assert!(message.contains("overflow"), "{message}");
-}
-
-#[test]
-fn what_is_large_does_not_fit() {
-    runs_out_of_memory("local s = ('x'):rep(10 * 1000 * 1000 * 1000)");
-    runs_out_of_memory("local s = ('x'):rep(1 << 20, ('y'):rep(1 << 20))");
-    runs_out_of_memory("local s = 'x' while true do s = s .. s end");
-    runs_out_of_memory("local t = {} while true do t[#t + 1] = {} end");
-    runs_out_of_memory("local t = {} for i = 1, 100 do t[i] = ('x'):rep(1 << 20) end return table.concat(t)");
-    runs_out_of_memory("return (('x'):rep(1 << 20):gsub('x', ('y'):rep(1 << 10)))");
+fn a_handler_that_is_no_function_is_refused() {
+    for code in ["nacre.on('image.load', {})", "nacre.explain(setmetatable({}, {__call = print}))"] {
+        assert!(ends(code).contains("must be a function"), "{code}");
+    }
 }
 
 #[test]

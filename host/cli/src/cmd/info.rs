@@ -1,7 +1,7 @@
 //! `info` and `version`.
 
 use clap::Args;
-use nacre_engine::{CandidateSummary, DriverUse, Info as Summary};
+use nacre_engine::{CONTRACT, CandidateSummary, DriverUse, Info as Summary};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -9,9 +9,6 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::out::template::Template;
 use crate::out::{self, units};
-
-/// The contract that drivers are written against.
-const CONTRACT: &str = "nacre:storage@0.1.0";
 
 /// Show the storage driver and why it was chosen, the file system, the kernel, and what is kept
 #[derive(Debug, Args)]

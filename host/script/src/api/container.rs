@@ -122,6 +122,10 @@ fn create(c: &Call<'_>) -> Answer {
 
 fn run(c: &Call<'_>) -> Answer {
     let engine = c.engine()?;
+    if engine.explains() {
+        let auto_remove = !c.flag("keep");
+        return c.give(&engine.explain_run(&CreateOptions { auto_remove, ..options(c)? })?);
+    }
     let created = engine.create(&options(c)?)?;
     let ended = engine.start_foreground(&created.id);
     let removed = if c.flag("keep") { Ok(()) } else { engine.remove_container(&created.id, true) };

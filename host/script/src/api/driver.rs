@@ -27,7 +27,7 @@ pub(super) const AREA: Area = Area {
             &[COMPONENT],
             "table",
             "print(nacre.driver.inspect(\"overlay2\").Version)",
-            |c| c.give(&c.engine()?.inspect_driver(&component(c)?)?),
+            |c| c.give(&c.engine()?.inspect_driver(&component(c, "driver")?)?),
         ),
         function(
             "select",
@@ -41,10 +41,13 @@ pub(super) const AREA: Area = Area {
             "selection",
             "What the selection policy says of every driver: policy, configured, choice, or why there is none, and \
              candidates, the best first.",
-            &[],
+            &[takes("options", Kind::Options(SELECTION), "who is asked")],
             "table",
             "print(nacre.driver.selection().choice)",
-            |c| selection(c, &c.engine()?.selection(None, false)?),
+            |c| {
+                let policy = c.text_or("policy")?.map(|_| component(c, "policy")).transpose()?;
+                selection(c, &c.engine()?.selection(policy.as_deref(), false)?)
+            },
         ),
         function(
             "check",
@@ -94,6 +97,7 @@ pub(super) const AREA: Area = Area {
             "print(nacre.driver.migrate(\"debian:latest\", \"vfs\").layers)",
             migrate,
         ),
+        super::conformance::TEST,
         function(
             "release",
             "Ends what drivers keep active while nothing is mounted: the devices that were ended.",
@@ -108,6 +112,8 @@ pub(super) const AREA: Area = Area {
 const DRIVER: Param = needs("driver", Kind::Text, "its name");
 const COMPONENT: Param = needs("driver", Kind::Text, "its name, or the file of a component");
 const FILE: Param = needs("file", Kind::Text, "the component");
+const SELECTION: &[Param] =
+    &[takes("policy", Kind::Text, "this policy, by name or file, in place of the one in use")];
 const INSTALL: &[Param] = &[takes("replace", Kind::Flag, "take the place of another one of its name")];
 const REMOVE: &[Param] =
     &[takes("force", Kind::Flag, "also one that holds something, which cannot be reached then")];
@@ -115,10 +121,10 @@ const MIGRATE: &[Param] =
     &[takes("drop_options", Kind::Flag, "a container loses options that the other driver does not know")];
 
 /// A component by name, or by its file where the script may name it.
-fn component(c: &Call<'_>) -> Result<String, Fault> {
-    let named = c.text("driver")?;
+pub(super) fn component(c: &Call<'_>, name: &str) -> Result<String, Fault> {
+    let named = c.text(name)?;
     match is_file(&named) {
-        true => Ok(c.file("driver")?.display().to_string()),
+        true => Ok(c.file(name)?.display().to_string()),
         false => Ok(named),
     }
 }

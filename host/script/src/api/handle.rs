@@ -68,7 +68,7 @@ pub(super) fn install(lua: &Lua, binder: &Binder) -> mlua::Result<()> {
             return Err(Fault::usage(format!("a container has no '{key}'{}", did_you_mean(&key, names))));
         }
         let missing = || Fault::new(Code::NOT_FOUND, format!("no such container: {id}"));
-        let known = give(lua, &summary(host.engine()?, &id)?.ok_or_else(missing)?)?;
+        let known = give(lua, &summary(&*host.engine()?, &id)?.ok_or_else(missing)?)?;
         let known: mlua::Table = lua.unpack(known)?;
         Ok(known.raw_get(key)?)
     })?;

@@ -90,6 +90,14 @@ pub(super) const AREA: Area = Area {
             run: export,
         },
         Function {
+            name: "why",
+            doc: "Which layer answers for a path, and what a first write to it would cost.",
+            params: &[IMAGE, needs("path", Kind::Text, "a path in the image")],
+            returns: "table",
+            example: "print(nacre.image.why(\"debian:latest\", \"/etc/hosts\").answer)",
+            run: |c| c.give(&c.engine()?.why(&c.text("image")?, c.text("path")?)?),
+        },
+        Function {
             name: "load",
             doc: "Loads every image of an archive: a list of id and references.",
             params: &[

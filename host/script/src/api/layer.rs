@@ -2,6 +2,7 @@
 
 use mlua::Value;
 
+use super::tree::TREE;
 use super::union::{fault, told};
 use crate::registry::{Answer, Area, Call, Kind, Param, function, needs};
 
@@ -28,6 +29,7 @@ pub(super) const AREA: Area = Area {
             "print(nacre.layer.inspect(nacre.layer.list()[1].chain_id).Driver)",
             |c| c.give(&c.engine()?.inspect_layer(&c.text("layer")?)?),
         ),
+        TREE,
         function(
             "entries",
             "Goes through what a layer has itself: path, kind, size, mode, uid, gid, modified and, of a link, target. \

@@ -1,7 +1,10 @@
 //! What scripts find in `nacre`: a file for each area.
 
+mod conformance;
 mod container;
 mod driver;
+mod event;
+mod exec;
 mod files;
 mod fs;
 mod handle;
@@ -11,15 +14,17 @@ mod json;
 mod layer;
 mod log;
 mod mount;
+mod root;
 mod system;
 mod tar;
 mod time;
+mod tree;
 mod union;
 
 use mlua::{Lua, Table, Value};
 
 use crate::Fault;
-use crate::registry::{Area, Binder, Class, bind};
+use crate::registry::{Area, Binder, Class, Function, bind};
 use crate::similar::did_you_mean;
 
 /// The areas, in the order of the reference.
@@ -33,11 +38,15 @@ pub const AREAS: &[Area] = &[
     system::AREA,
     fs::AREA,
     tar::AREA,
+    event::AREA,
     json::AREA,
     hash::AREA,
     log::AREA,
     time::AREA,
 ];
+
+/// What stands in the table `nacre` itself.
+pub const FUNCTIONS: &[Function] = root::FUNCTIONS;
 
 /// The objects with methods.
 pub const CLASSES: &[Class] = &[handle::CLASS];
@@ -45,6 +54,9 @@ pub const CLASSES: &[Class] = &[handle::CLASS];
 /// Puts the table `nacre` among the globals.
 pub(crate) fn install(lua: &Lua, binder: &Binder) -> mlua::Result<()> {
     let nacre = lua.create_table()?;
+    for function in FUNCTIONS {
+        nacre.raw_set(function.name, bind(lua, binder, format!("nacre.{}", function.name), function)?)?;
+    }
     for area in AREAS {
         let table = lua.create_table()?;
         for function in area.functions {
@@ -61,10 +73,13 @@ pub(crate) fn install(lua: &Lua, binder: &Binder) -> mlua::Result<()> {
         guard(lua, binder, &table, format!("nacre.{}", area.name), names())?;
         nacre.raw_set(area.name, table)?;
     }
-    guard(lua, binder, &nacre, "nacre".to_owned(), AREAS.iter().map(|area| area.name).collect())?;
+    let names = AREAS.iter().map(|area| area.name).chain(FUNCTIONS.iter().map(|function| function.name));
+    guard(lua, binder, &nacre, "nacre".to_owned(), names.collect())?;
     handle::install(lua, binder)?;
     lua.globals().raw_set("nacre", nacre)
 }
+
+pub(crate) use root::unknown_event;
 
 /// A name that is not there is an error, and not nil.
 fn guard(

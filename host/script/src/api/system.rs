@@ -1,6 +1,6 @@
 //! `nacre.system`.
 
-use crate::registry::{Area, Kind, Param, function, takes};
+use crate::registry::{Answer, Area, Call, Kind, Param, function, takes};
 
 /// `nacre.system`.
 pub(super) const AREA: Area = Area {
@@ -40,7 +40,39 @@ pub(super) const AREA: Area = Area {
             "assert(#nacre.system.check() == 0)",
             |c| c.give(&c.engine()?.check(c.flag("repair"))?),
         ),
+        function(
+            "prune",
+            "Removes containers that do not run, and images that none uses and that have no name: deleted and bytes.",
+            &[takes("options", Kind::Options(PRUNE), "which images")],
+            "nacre.Removed",
+            "print(nacre.system.prune().bytes)",
+            prune,
+        ),
+        function(
+            "version",
+            "The version of nacre, of the contract that drivers are written against, and of Lua.",
+            &[],
+            "table",
+            "print(nacre.system.version().nacre)",
+            |c| {
+                let (nacre, contract) = (env!("CARGO_PKG_VERSION"), nacre_engine::CONTRACT);
+                c.give(&serde_json::json!({ "nacre": nacre, "contract": contract, "lua": "5.4" }))
+            },
+        ),
     ],
 };
+
+const PRUNE: &[Param] =
+    &[takes("all", Kind::Flag, "all images that no container uses, also those with a name")];
+
+fn prune(c: &Call<'_>) -> Answer {
+    let engine = c.engine()?;
+    let mut removed = engine.prune_containers()?;
+    let images = engine.prune_images(c.flag("all"))?;
+    removed.untagged.extend(images.untagged);
+    removed.deleted.extend(images.deleted);
+    removed.bytes += images.bytes;
+    c.give(&removed)
+}
 
 const CHECK: &[Param] = &[takes("repair", Kind::Flag, "mend what can be mended without losing anything")];

@@ -69,7 +69,7 @@ fn parse(c: &Call<'_>) -> Answer {
     c.give(&(time.as_microsecond() as f64 / 1e6))
 }
 
-fn seconds(text: &str) -> Result<f64, Fault> {
+pub(super) fn seconds(text: &str) -> Result<f64, Fault> {
     let wrong = || {
         Fault::usage(format!("'{text}' is no span of time"))
             .with_hint("such as 90s, 15m, 12h, 30d, 2w or 1h30m")

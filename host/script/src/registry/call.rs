@@ -1,6 +1,6 @@
 //! A call of a function of the API, from Lua to Rust and back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ pub struct Call<'a> {
     /// Where values are made.
     pub lua: &'a Lua,
     binder: &'a Binder,
+    /// Opened by the first use.
+    engine: OnceCell<Arc<Engine>>,
     /// The object that a method was called on.
     object: Option<AnyUserData>,
     given: Given,
@@ -34,7 +36,11 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// nacre's engine on the script's root.
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Fault> {
-        self.binder.host.engine()
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        let engine = self.binder.host.engine()?;
+        Ok(self.engine.get_or_init(|| engine))
     }
 
     /// What the script was given of this machine.
@@ -251,10 +257,14 @@ pub(crate) fn bind(
     function: &'static Function,
 ) -> mlua::Result<LuaFunction> {
     let own = binder.clone();
-    binder.function(lua, move |lua, _, args| {
-        let given = check(&name, function.params, args)?;
-        (function.run)(&Call { lua, binder: &own, object: None, given })
-    })
+    remember(
+        lua,
+        name.clone(),
+        binder.function(lua, move |lua, _, args| {
+            let given = check(&name, function.params, args)?;
+            (function.run)(&Call { lua, binder: &own, engine: OnceCell::new(), object: None, given })
+        })?,
+    )
 }
 
 /// A registered method as a function of Lua, whose first argument is an object of class `T`.
@@ -265,14 +275,35 @@ pub(crate) fn bind_method<T: 'static>(
     function: &'static Function,
 ) -> mlua::Result<LuaFunction> {
     let own = binder.clone();
-    binder.function(lua, move |lua, _, mut args| {
-        let Some(Value::UserData(object)) = args.pop_front().filter(is_a::<T>) else {
-            return Err(Fault::usage(format!("{name} is a method"))
-                .with_hint(format!("it is called on an object, with a colon: `{name}()`")));
-        };
-        let given = check(&name, function.params, args)?;
-        (function.run)(&Call { lua, binder: &own, object: Some(object), given })
-    })
+    remember(
+        lua,
+        name.clone(),
+        binder.function(lua, move |lua, _, mut args| {
+            let Some(Value::UserData(object)) = args.pop_front().filter(is_a::<T>) else {
+                return Err(Fault::usage(format!("{name} is a method"))
+                    .with_hint(format!("it is called on an object, with a colon: `{name}()`")));
+            };
+            let given = check(&name, function.params, args)?;
+            (function.run)(&Call { lua, binder: &own, engine: OnceCell::new(), object: Some(object), given })
+        })?,
+    )
+}
+
+/// Under this name the full names of functions are kept, by function.
+pub(crate) const NAMES: &str = "nacre.names";
+
+/// Keeps the full name of a function, for `help`.
+fn remember(lua: &Lua, name: String, function: LuaFunction) -> mlua::Result<LuaFunction> {
+    let names = match lua.named_registry_value::<mlua::Table>(NAMES) {
+        Ok(names) => names,
+        Err(_) => {
+            let names = lua.create_table()?;
+            lua.set_named_registry_value(NAMES, &names)?;
+            names
+        }
+    };
+    names.raw_set(&function, name)?;
+    Ok(function)
 }
 
 pub(crate) fn is_a<T: 'static>(value: &Value) -> bool {

@@ -8,7 +8,7 @@ mod call;
 mod given;
 
 pub use call::{Answer, Call};
-pub(crate) use call::{Binder, bind, bind_method, give, is_a};
+pub(crate) use call::{Binder, NAMES, bind, bind_method, give, is_a};
 
 /// What a parameter, an option or an answer may be.
 #[derive(Debug, Clone, Copy)]

@@ -82,13 +82,13 @@ local loaded, loading = {}, {}
 function _G.require(name)
   local known = loaded[name]
   if known ~= nil then return known end
-  local text, chunk = locate(name)
+  local text, chunk, natives = locate(name)
   if not text then error(chunk, 0) end
   if loading[name] then error("the module '" .. name .. "' requires itself", 2) end
   local f, wrong = load(text, chunk, "t")
   if not f then error(wrong, 0) end
   loading[name] = true
-  local value = f(name, chunk)
+  local value = f(name, chunk, natives)
   loading[name] = nil
   if value == nil then value = true end
   loaded[name] = value

@@ -43,11 +43,18 @@ pub(crate) struct Signs {
     runs: AtomicBool,
     /// Calls of the host under way: what it works may take its time.
     calls: AtomicU64,
+    /// The script is to end.
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Signs {
     pub(crate) fn beats(&self) -> u64 {
         self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Set by whoever wants the script to end.
+    pub(crate) fn interrupted(&self) -> Arc<AtomicBool> {
+        self.interrupted.clone()
     }
 
     /// The script's own code is at work.
@@ -64,6 +71,8 @@ pub(crate) struct Meter {
     started: Cell<Instant>,
     /// Time spent in the host.
     elsewhere: Cell<Duration>,
+    /// Since when the host is at work.
+    entered: Cell<Option<Instant>>,
     passed: RefCell<Option<Fault>>,
     signs: Arc<Signs>,
 }
@@ -75,6 +84,7 @@ impl Meter {
             instructions: Cell::new(0),
             started: Cell::new(Instant::now()),
             elsewhere: Cell::default(),
+            entered: Cell::default(),
             passed: RefCell::default(),
             signs: Arc::default(),
         })
@@ -100,6 +110,7 @@ impl Meter {
         self.instructions.set(0);
         self.started.set(Instant::now());
         self.elsewhere.set(Duration::ZERO);
+        self.entered.set(None);
         self.passed.replace(None);
     }
 
@@ -121,27 +132,66 @@ impl Meter {
         }
         let instructions = self.instructions.get() + u64::from(INTERVAL);
         self.instructions.set(instructions);
-        let fault = if instructions > self.limits.instructions {
-            format!("the script ran for more than {} instructions", self.limits.instructions)
+        let limit = |message| {
+            Fault::new(Code::FAILED, message)
+                .with_hint("`nacre script run --instructions` and `--time` set the limits")
+        };
+        let fault = if self.signs.interrupted.load(Ordering::Relaxed) {
+            Fault::new(Code::INTERRUPTED, "the script was interrupted")
+        } else if instructions > self.limits.instructions {
+            limit(format!("the script ran for more than {} instructions", self.limits.instructions))
         } else if self.started.get().elapsed().saturating_sub(self.elsewhere.get()) > self.limits.time {
-            format!("the script's own code ran for more than {:?}", self.limits.time)
+            limit(format!("the script's own code ran for more than {:?}", self.limits.time))
         } else {
             return Ok(());
         };
-        let fault = Fault::new(Code::FAILED, fault)
-            .with_hint("`nacre script run --instructions` and `--time` set the limits");
         self.passed.replace(Some(fault.clone()));
         Err(fault)
     }
 
     /// Runs something of the host's, whose time is not the script's.
     pub(crate) fn in_host<T>(&self, work: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
-        self.signs.calls.fetch_add(1, Ordering::Relaxed);
+        if self.entered.get().is_some() {
+            return work();
+        }
+        self.leave();
         let outcome = work();
+        self.enter();
+        outcome
+    }
+
+    /// Runs a handler of the script's, which the host calls: its time is the script's. Where the script does not run,
+    /// the handler has limits of its own.
+    pub(crate) fn in_handler<T>(&self, work: impl FnOnce() -> T) -> T {
+        if !self.signs.runs.load(Ordering::Relaxed) {
+            self.begin();
+            let outcome = work();
+            self.end();
+            return outcome;
+        }
+        let in_host = self.entered.get().is_some();
+        if in_host {
+            self.enter();
+        }
+        let outcome = work();
+        if in_host {
+            self.leave();
+        }
+        outcome
+    }
+
+    /// From the script to the host.
+    fn leave(&self) {
+        self.signs.calls.fetch_add(1, Ordering::Relaxed);
+        self.entered.set(Some(Instant::now()));
+    }
+
+    /// From the host to the script.
+    fn enter(&self) {
+        if let Some(since) = self.entered.take() {
+            self.elsewhere.set(self.elsewhere.get() + since.elapsed());
+        }
         self.signs.calls.fetch_sub(1, Ordering::Relaxed);
         self.signs.beats.fetch_add(1, Ordering::Relaxed);
-        self.elsewhere.set(self.elsewhere.get() + started.elapsed());
-        outcome
     }
 }

@@ -1,11 +1,12 @@
 //! Lua without what reaches out of it.
 //!
 //! A script has Lua's base functions, `table`, `string`, `utf8`, `math` and `coroutine`. It has no `os`, `io`, `package`
-//! and `debug`, no `dofile` and `loadfile`; `load` takes text and no bytecode, `require` what lies beside the script, and
+//! and `debug`, no `dofile` and `loadfile`; `load` takes text and no bytecode, `require` what lies beside the script or comes with nacre, and
 //! a metatable has no `__gc`, since no hook is called in a finalizer. How much it may use is in [`limits`]; [`watch`] is
 //! for what no hook can see.
 
 pub mod limits;
+pub(crate) mod protect;
 pub(crate) mod require;
 pub mod watch;
 
@@ -14,8 +15,9 @@ use std::rc::Rc;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value};
 
-use crate::{Fault, Host};
+use crate::{Fault, Host, library};
 use limits::{Limits, Meter};
+use protect::Protected;
 
 /// The name of nacre's own Lua code, which no traceback shows.
 pub(crate) const OWN: &str = "=nacre";
@@ -25,8 +27,8 @@ pub(crate) const OWN: &str = "=nacre";
 pub(crate) struct Sandbox {
     pub(crate) lua: Lua,
     pub(crate) meter: Rc<Meter>,
-    /// Lua's own `xpcall`, for the whole script.
-    pub(crate) xpcall: Function,
+    /// For the whole script, and for its handlers.
+    pub(crate) protected: Rc<Protected>,
 }
 
 impl Sandbox {
@@ -36,9 +38,9 @@ impl Sandbox {
         // A panic of ours is not caught by the safe functions, in exchange for coroutines that yield in a pcall.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         let meter = Meter::new(limits);
-        let xpcall = replace_base(&lua, host, &meter)?;
+        let protected = Rc::new(Protected::new(&lua, replace_base(&lua, host, &meter)?, meter.clone())?);
         meter.attach(&lua)?;
-        Ok(Self { lua, meter, xpcall })
+        Ok(Self { lua, meter, protected })
     }
 }
 
@@ -56,11 +58,20 @@ fn replace_base(lua: &Lua, host: &Rc<Host>, meter: &Rc<Meter>) -> mlua::Result<F
     let (h, m) = (host.clone(), meter.clone());
     let locate = lua.create_function(move |lua, name: LuaString| {
         let name = name.to_string_lossy();
+        if let Some(text) = library::find(&name) {
+            return Ok((
+                Value::String(lua.create_string(text)?),
+                lua.pack(library::CHUNK)?,
+                library::natives(lua, &h, &m)?,
+            ));
+        }
         match m.in_host(|| require::locate(h.modules().as_deref(), &name)) {
-            Ok((text, path)) => {
-                Ok((Value::String(lua.create_string(text)?), lua.pack(format!("@{}", path.display()))?))
-            }
-            Err(fault) => Ok((Value::Nil, lua.pack(fault)?)),
+            Ok((text, path)) => Ok((
+                Value::String(lua.create_string(text)?),
+                lua.pack(format!("@{}", path.display()))?,
+                Value::Nil,
+            )),
+            Err(fault) => Ok((Value::Nil, lua.pack(fault)?, Value::Nil)),
         }
     })?;
     given.set("locate", locate)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 use rustix::io::Errno;
 
+use crate::run::without_shebang;
 use crate::{Code, Fault};
 
 /// No source text is larger.
@@ -28,7 +29,7 @@ pub(crate) fn locate(dir: Option<&Path>, name: &str) -> Result<(Vec<u8>, PathBuf
     let path = name.replace('.', "/");
     for relative in [format!("{path}.lua"), format!("{path}/init.lua")] {
         match read_below(dir, Path::new(&relative)) {
-            Ok(text) => return Ok((text, dir.join(relative))),
+            Ok(text) => return Ok((without_shebang(text), dir.join(relative))),
             Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(Errno::XDEV) => {
                 return Err(Fault::new(

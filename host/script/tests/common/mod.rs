@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nacre_engine::Config;
-use nacre_script::{Fault, Host, Limits, Script, Source, Uncaught};
+use nacre_script::{Fault, Grants, Host, Limits, Script, Source, Uncaught};
 use nacre_tests::{scratch, unmount_below};
 
 /// A folder for a script and its modules, and a storage root beside it. When it is dropped, nothing stays mounted.
@@ -41,9 +41,19 @@ impl Bench {
     }
 
     fn run_with(&self, limits: &Limits, code: &str, args: &[&str]) -> (Result<u8, Box<Uncaught>>, String) {
+        self.run_granted(limits, Grants::default(), code, args)
+    }
+
+    fn run_granted(
+        &self,
+        limits: &Limits,
+        grants: Grants,
+        code: &str,
+        args: &[&str],
+    ) -> (Result<u8, Box<Uncaught>>, String) {
         let printed = Printed::default();
         let host = Host::new(Config { root: Some(self.root()), ..Config::default() });
-        let host = host.with_output(printed.clone()).grant_files(&self.dir()).unwrap();
+        let host = host.with_output(printed.clone()).with_grants(grants).grant_files(&self.dir()).unwrap();
         let script = Script::new(host, limits).unwrap();
         let source = Source::file(&self.file("main.lua", code)).unwrap();
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
@@ -64,6 +74,16 @@ impl Bench {
     #[track_caller]
     pub fn output_with(&self, code: &str, args: &[&str]) -> String {
         let (ended, printed) = self.run_with(&Limits::default(), code, args);
+        if let Err(uncaught) = ended {
+            panic!("{uncaught}\n{code}\n{printed}");
+        }
+        printed
+    }
+
+    /// The same with grants.
+    #[track_caller]
+    pub fn output_granted(&self, grants: Grants, code: &str) -> String {
+        let (ended, printed) = self.run_granted(&Limits::default(), grants, code, &[]);
         if let Err(uncaught) = ended {
             panic!("{uncaught}\n{code}\n{printed}");
         }
