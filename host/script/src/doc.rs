@@ -37,6 +37,14 @@ const TABLES: &[(&str, &str)] = &[
         "nacre.TarEntry",
         "name: string, kind: string, size: integer, mode: integer, uid: integer, gid: integer, modified: integer, target: string?",
     ),
+    (
+        "nacre.UnionMount",
+        "name: string, container?: string, driver: string, target: string, counters: table<string, integer>",
+    ),
+    (
+        "nacre.TraceRecord",
+        "operation: string, path: string, to?: string, time: number, error: integer, fields: table<string, string>",
+    ),
     ("nacre.LayerChange", "path: string, kind: string, size: integer, hidden: integer"),
     (
         "nacre.Mount",

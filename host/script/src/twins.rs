@@ -75,7 +75,7 @@ pub const TWINS: &[(&[&str], Twin)] = &[
     (&["container umount", "umount"], is(&["c:umount"])),
     (&["container diff", "diff"], is(&["c:diff"])),
     (&["container commit", "commit"], Twin::Is(&["c:commit"], &[("change", "`changes`")])),
-    (&["container cp", "cp"], Twin::Without("`c:mount()` tells where the container's files are")),
+    (&["container cp", "cp"], Twin::Is(&["c:copy_in", "c:copy_out"], COPIED)),
     (&["container export", "export"], Twin::Is(&["c:export"], &[("output", "`file`")])),
     (&["container prune"], Twin::Is(&["nacre.container.prune"], PRUNED)),
     (
@@ -98,6 +98,14 @@ pub const TWINS: &[(&[&str], Twin)] = &[
         ),
     ),
     (&["why"], is(&["c:why", "nacre.image.why"])),
+    (
+        &["stat"],
+        Twin::Is(
+            &["nacre.mount.stat"],
+            &[("watch", "a loop with `nacre.time.sleep`"), ("interval", "the same")],
+        ),
+    ),
+    (&["trace"], is(&["nacre.trace.records"])),
     (&["info", "system info"], is(&["nacre.system.info"])),
     (&["version"], is(&["nacre.system.version"])),
     (&["layer ls"], is(&["nacre.layer.list"])),
@@ -160,13 +168,9 @@ pub const TWINS: &[(&[&str], Twin)] = &[
 
 const IMAGES: &[(&str, &str)] = &[("all", "all images are listed"), ("digests", "`id`")];
 
-const LOGS: &[(&str, &str)] = &[
-    ("follow", "the file can be read again"),
-    ("tail", "the last lines of the file"),
-    ("timestamps", "each line of the file has its time"),
-    ("since", "each line of the file has its time"),
-    ("until", "each line of the file has its time"),
-];
+const LOGS: &[(&str, &str)] = &[("timestamps", "each line has its `time`")];
+
+const COPIED: &[(&str, &str)] = &[("follow-link", "`follow`")];
 
 /// The function of that full name.
 pub fn named(name: &str) -> Option<&'static Function> {

@@ -307,7 +307,15 @@ impl Records {
     /// # Errors
     /// It cannot be read, is no record of operations, or is one of another version.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut from = BufReader::new(File::open(path)?);
+        Self::read(File::open(path)?)
+    }
+
+    /// Read a file that is open.
+    ///
+    /// # Errors
+    /// As of [`Records::open`].
+    pub fn read(file: File) -> io::Result<Self> {
+        let mut from = BufReader::new(file);
         let mut magic = [0; MAGIC.len()];
         match from.read_exact(&mut magic) {
             Ok(()) if magic == *MAGIC => {}

@@ -45,6 +45,7 @@ local needs_process = { ["c:stop"] = true, ["c:kill"] = true, ["c:exec"] = true 
 if needs_process[example] then c:start() end
 if example == "c:run" then c:remove() c = nacre.container.create({ image = "web:1", command = { "true" } }) end
 if example == "c:umount" then c:mount() end
+if example == "nacre.trace.records" then c:mount({ union = true, trace = "web.trace" }) c:umount() end
 if example == "nacre.container.create" then c:remove() end
 if example == "nacre.driver.remove" then nacre.driver.install("plain.wasm", { "tree", "mount-overlay" }) end
 "#;
@@ -67,7 +68,7 @@ fn every_example_in_the_reference_works() {
         files(dir.path());
         let script = format!("(function(...) {} end)({name:?})\n{example}\n", BEFORE.replace('\n', " "));
         std::fs::write(dir.path().join("example.lua"), &script).unwrap();
-        let mut command = nacre.command(["script", "run", "--allow", "fs=.", "example.lua"]);
+        let mut command = nacre.command(["script", "run", "--allow", "fs=.,exec", "example.lua"]);
         let out = Outcome::of(command.current_dir(dir.path()));
         assert!(out.code == 0, "{name}: {out}\n{example}");
     }

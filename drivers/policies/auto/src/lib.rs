@@ -1,5 +1,5 @@
-//! A copy-up policy that shares data where the file system can and copies it elsewhere, as the host does by itself; with
-//! the option `ranges_from` it takes only what is written of large files that cannot be shared.
+//! A copy-up policy that shares data where the file system can, takes only what is written of large files elsewhere, and
+//! copies small ones, as the host does by itself.
 
 use nacre_driver_sdk::copy_up::{CopyUpPolicy, LowerFile, Purpose, Way};
 use nacre_driver_sdk::{Description, Role, Setting, Settings, bytes};
@@ -11,24 +11,27 @@ pub struct Auto {
     ranges_from: u64,
 }
 
+/// As the host has it.
+const RANGES_FROM: u64 = 1 << 20;
+
 impl CopyUpPolicy for Auto {
     fn describe() -> Description {
         Description {
             name: "auto".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            summary: "Shares data where the file system can, and copies it elsewhere.".into(),
+            summary: "Shares data where the file system can; elsewhere copies small files, and of large ones what is written.".into(),
             roles: vec![Role::CopyUpPolicy],
             grants: vec![],
             options: vec![bytes(
                 "ranges_from",
-                0,
+                RANGES_FROM,
                 "Of files of so many bytes or more that cannot be shared only what is written is copied; 0 for none.",
             )],
         }
     }
 
     fn open(settings: &[Setting]) -> Self {
-        Self { ranges_from: settings.bytes("ranges_from").unwrap_or(0) }
+        Self { ranges_from: settings.bytes("ranges_from").unwrap_or(RANGES_FROM) }
     }
 
     fn choose(&self, file: &LowerFile, purpose: Purpose) -> Way {

@@ -233,6 +233,7 @@ const MOUNT: &[Param] = &[
     takes("search", Kind::Text, "the union's search policy, by name or by the file of its component"),
     takes("cache", Kind::Text, "its cache policy"),
     takes("copy_up", Kind::Text, "its copy-up policy"),
+    takes("trace", Kind::Text, "a new file for what the union is asked for; nacre.trace.records reads it"),
 ];
 
 const COMMIT: &[Param] = &[
@@ -267,10 +268,10 @@ fn mount(c: &Call<'_>) -> Answer {
         search: policy(c, "search")?,
         cache: policy(c, "cache")?,
         copy_up: policy(c, "copy_up")?,
-        trace: None,
+        trace: c.text_or("trace")?.map(|_| c.file("trace")).transpose()?,
     };
     if policies != UnionPolicies::default() && !c.flag("union") {
-        return Err(Fault::usage("search, cache and copy_up are for a mount with union = true"));
+        return Err(Fault::usage("search, cache, copy_up and trace are for a mount with union = true"));
     }
     let path = if c.flag("union") { engine.mount_by_union(&id, &policies)? } else { engine.mount(&id)? };
     c.give(&path)

@@ -18,6 +18,7 @@ mod root;
 mod system;
 mod tar;
 mod time;
+mod trace;
 mod tree;
 mod union;
 
@@ -35,6 +36,7 @@ pub const AREAS: &[Area] = &[
     driver::AREA,
     union::AREA,
     mount::AREA,
+    trace::AREA,
     system::AREA,
     fs::AREA,
     tar::AREA,

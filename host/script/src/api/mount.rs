@@ -18,6 +18,15 @@ pub(super) const AREA: Area = Area {
             |c| c.give(&c.engine()?.mounts()?),
         ),
         function(
+            "stat",
+            "What nacre's own union counted of the mounts that it serves: name, container, driver, target and counters, a \
+             number by name, such as lookups, probes, opens and copied_bytes.",
+            &[],
+            "nacre.UnionMount[]",
+            "for _, mount in ipairs(nacre.mount.stat()) do print(mount.name, mount.counters.lookups) end",
+            |c| c.give(&c.engine()?.union_mounts()?),
+        ),
+        function(
             "image",
             "Mounts an image's tree, which cannot be written to, until it is unmounted: where it is.",
             &[IMAGE],
