@@ -20,7 +20,7 @@ pub struct Known {
     pub kind: &'static str,
     /// Its file; none for one that ships.
     pub file: Option<PathBuf>,
-    /// The first line of its comment.
+    /// The first sentence of its comment.
     pub summary: String,
 }
 
@@ -50,10 +50,13 @@ fn of_file(file: PathBuf, kind: &'static str) -> Known {
     Known { name, kind, summary: summary(&text), file: Some(file) }
 }
 
-/// The first line of a script that is a comment.
+/// The first sentence of a script's first comment.
 fn summary(text: &str) -> String {
-    let comment = text.lines().find_map(|line| line.strip_prefix("--"));
-    comment.map(|line| line.trim_start_matches('-').trim().to_owned()).unwrap_or_default()
+    let lines = text.lines().skip_while(|line| !line.starts_with("--"));
+    let comment: Vec<&str> =
+        lines.map_while(|line| line.strip_prefix("--")).map(|line| line.trim_matches(['-', ' '])).collect();
+    let comment = comment.split(|line| line.is_empty()).next().unwrap_or_default().join(" ");
+    comment.find(". ").and_then(|end| comment.get(..=end)).unwrap_or(&comment).to_owned()
 }
 
 /// A script by its file, or where there is none, by the name of one of the root's own or of one that ships.

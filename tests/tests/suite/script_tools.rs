@@ -67,15 +67,20 @@ fn scripts_are_found_by_their_names() {
         "#!/usr/bin/env -S nacre script run\n-- Tidies up.\nprint('tidied')\n",
     )
     .unwrap();
-    std::fs::write(dir.join("hooks/watch.lua"), "-- Watches.\n").unwrap();
+    std::fs::write(dir.join("hooks/guard.lua"), "-- Guards.\n").unwrap();
     let rows = nacre.rows(["script", "ls"]);
     let row = |name: &str| rows.iter().find(|row| row["Name"] == name).unwrap_or_else(|| panic!("{rows:?}"));
     assert_eq!((row("gc")["Kind"].as_str(), row("tidy")["Kind"].as_str()), (Some("shipped"), Some("root")));
     assert!(row("gc")["Summary"].as_str().unwrap().starts_with("Removes images"));
     assert_eq!(row("tidy")["Summary"], "Tidies up.");
-    assert_eq!(row("watch")["Kind"], "hook");
+    assert_eq!(row("guard")["Kind"], "hook");
     assert_eq!(nacre.ok(["script", "run", "tidy"]), "tidied\n");
     assert!(nacre.ok(["script", "run", "gc", "--keep", "1"]).contains("0 images would be removed"));
+    // Those that ship have their modules with them, wherever they are called.
+    for row in rows.iter().filter(|row| row["Kind"] == "shipped") {
+        let name = row["Name"].as_str().unwrap();
+        assert!(nacre.ok(["script", "run", name, "--help"]).starts_with("usage: "), "{name}");
+    }
     let out = nacre.run(["script", "run", "nosuch"]).failed_with(3);
     assert!(out.stderr.contains("nacre script ls"), "{out}");
 }

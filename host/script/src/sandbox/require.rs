@@ -8,6 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2
 use rustix::io::Errno;
 
 use crate::run::without_shebang;
+use crate::shipped::MODULES;
 use crate::{Code, Fault};
 
 /// No source text is larger.
@@ -24,6 +25,12 @@ pub(crate) fn locate(dir: Option<&Path>, name: &str) -> Result<(Vec<u8>, PathBuf
             .with_hint("`require(\"a.b\")` takes a/b.lua or a/b/init.lua beside the script"));
     }
     let Some(dir) = dir else {
+        // A script that ships has its modules in the command itself.
+        let shipped =
+            name.strip_prefix("lib.").and_then(|name| MODULES.iter().find(|(known, _)| *known == name));
+        if let Some((known, text)) = shipped {
+            return Ok((text.as_bytes().to_vec(), format!("lib/{known}.lua").into()));
+        }
         return Err(Fault::usage("a script that comes from no file has no modules beside it"));
     };
     let path = name.replace('.', "/");
